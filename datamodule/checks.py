@@ -1,0 +1,164 @@
+"""From what a source found to the inventory that is trained on: the step that all sources share."""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from datamodule.cache_dir import writing_below
+from datamodule.decode import BadImage
+from datamodule.inventory import Inventory
+from datamodule.partition import partition, thin
+from utils.files import write_whole
+
+log = logging.getLogger(__name__)
+
+OnBadImage = Literal["raise", "skip"]
+Skipped = list[tuple[str, str]]
+PRIORITY = ("test", "val", "train", "pool")
+
+
+def settle(
+    inventory: Inventory,
+    *,
+    cache_dir: Path,
+    class_names: list[str] | None = None,
+    n_samples: int | float | None = None,
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+    salt: str = "evergreen",
+    on_bad_image: OnBadImage = "raise",
+) -> tuple[Inventory, Skipped]:
+    """Checks a scanned inventory, orders its classes, fills in its splits, thins it to n_samples.
+
+    Every row comes back with a split; unlabelled ones are `pool`. Bad images (unreadable, or duplicates with different
+    labels) raise ValueError or, with on_bad_image="skip", are left out and returned as (file, reason); so are copies of
+    an image in another split, whatever on_bad_image says: of those the one in test stays, then val's, then training's.
+    Small classes' splits are frozen below cache_dir, where the settled inventory is kept too, by its digest.
+    """
+    _check_shares(val_share, test_share, n_samples)
+    inventory, skipped = leave_out(inventory, _unreadable(inventory) | _contradictory(inventory), on_bad_image)
+    if not len(inventory):
+        raise ValueError(f"no image in {inventory.root}; give one folder of images for each class")
+    inventory = _with_classes(inventory, class_names)
+    inventory = _with_splits(inventory, {"val": val_share, "test": test_share}, salt, cache_dir)
+    inventory, copies = leave_out(inventory, _copies(inventory), "skip")
+    if n_samples is not None:
+        inventory = inventory.take(thin(inventory, n_samples, salt))
+    check_classes(inventory)
+    _keep(inventory, cache_dir)
+    return inventory, skipped + copies
+
+
+def leave_out(inventory: Inventory, bad: Mapping[int, str], on_bad_image: OnBadImage) -> tuple[Inventory, Skipped]:
+    """The inventory without the bad rows, and their (file, reason); raises BadImage naming them instead on "raise".
+
+    bad: row → reason, as a store has them too; after that call `check_classes` on what is left.
+    """
+    skipped = [(str(inventory.path[row]), reason) for row, reason in sorted(bad.items())]
+    if not skipped:
+        return inventory, skipped
+    said = f"{len(skipped)} of {len(inventory)} images in {inventory.root}: {_some([' '.join(one) for one in skipped])}"
+    if on_bad_image == "raise":
+        raise BadImage(f"cannot train on {said}; repair or remove them, or set datamodule.on_bad_image=skip")
+    log.warning("left out %s", said)
+    good = np.ones(len(inventory), bool)
+    good[list(bad)] = False
+    return inventory.take(good), skipped
+
+
+def check_classes(inventory: Inventory) -> None:
+    """Raises ValueError for no labelled image, one class, or a class with nothing to train on; names an empty split."""
+    train, pool = (set(inventory.label[inventory.rows(split)]) for split in ("train", "pool"))
+    if len(inventory.classes) < 2:
+        advice = "give at least two, by folders or labels"
+        raise ValueError(f"{inventory.root} holds the classes {list(inventory.classes)}; {advice}")
+    for name in inventory.classes:
+        held = Counter(inventory.split[inventory.label == name])
+        if held and name not in train | pool:
+            found = " and ".join(f"{count} in {split}" for split, count in held.items())
+            raise ValueError(f"class {name!r} has no training images but {found}; move some of them to training")
+    for split in ("train", "val", "test"):
+        if not len(inventory.rows(split)):
+            log.warning("the %s split of %s is empty", split, inventory.root)
+
+
+def _check_shares(val_share: float, test_share: float, n_samples: int | float | None) -> None:
+    if val_share < 0 or test_share < 0 or val_share + test_share >= 1:
+        raise ValueError(f"val_share {val_share} and test_share {test_share} leave nothing to train on; lower them")
+    if n_samples is not None and (n_samples <= 0 or (isinstance(n_samples, float) and n_samples > 1)):
+        raise ValueError(f"n_samples={n_samples} is neither a count (1, 2, …) nor a share in (0, 1]")
+
+
+def _unreadable(inventory: Inventory) -> dict[int, str]:
+    reason = "cannot be read as an image (empty, broken or of another kind)"
+    return dict.fromkeys(np.flatnonzero(inventory.width == 0).tolist(), reason)
+
+
+def _contradictory(inventory: Inventory) -> dict[int, str]:
+    """The rows whose content occurs with another label too; unlabelled copies contradict nobody."""
+    first: dict[str, str] = {}
+    torn: dict[str, set[str]] = {}
+    for sha, label in zip(inventory.sha256, inventory.label, strict=True):
+        if label and first.setdefault(sha, label) != label:
+            torn.setdefault(sha, {first[sha]}).add(label)
+    said = {
+        sha: f"is labelled {' and '.join(map(repr, sorted(labels)))} in equal files" for sha, labels in torn.items()
+    }
+    return {row: said[sha] for row, sha in enumerate(inventory.sha256) if sha in said}
+
+
+def _copies(inventory: Inventory) -> dict[int, str]:
+    best: dict[str, int] = {}
+    for part in PRIORITY:
+        for row in inventory.rows(part).tolist():
+            best.setdefault(inventory.sha256[row], row)
+    kept = np.fromiter((best[sha] for sha in inventory.sha256), np.int64, len(inventory))
+    copies = np.flatnonzero(inventory.split != inventory.split[kept])
+    return {row: f"is {inventory.path[kept[row]]} of the {inventory.split[kept[row]]} split" for row in copies.tolist()}
+
+
+def _with_classes(inventory: Inventory, class_names: list[str] | None) -> Inventory:
+    counts = Counter(inventory.label)
+    if class_names is None:
+        empty = [name for name in inventory.classes if not counts[name]]
+        if empty:
+            advice = "add some, remove its folder, or list the classes in datamodule.class_names"
+            raise ValueError(f"no image of class {_some(empty)} in {inventory.root}; {advice}")
+        return inventory
+    missing = sorted(counts.keys() - set(class_names) - {""})
+    if missing:
+        raise ValueError(f"datamodule.class_names={class_names} lacks {_some(missing)} of {inventory.root}; add it")
+    if len(set(class_names)) < len(class_names):
+        raise ValueError(f"datamodule.class_names={class_names} names a class twice; name each once")
+    return replace(inventory, classes=tuple(class_names))
+
+
+def _with_splits(inventory: Inventory, shares: dict[str, float], salt: str, cache_dir: Path) -> Inventory:
+    key = json.dumps([str(inventory.root.absolute()), inventory.source[0], shares, salt])
+    memory = cache_dir / "splits" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    split, frozen = partition(inventory, shares, salt, known)
+    if frozen != known:
+        with writing_below(cache_dir):
+            write_whole(memory, json.dumps(frozen, indent=0, sort_keys=True))
+    return replace(inventory, split=split)
+
+
+def _keep(inventory: Inventory, cache_dir: Path) -> None:
+    """The settled inventory by the digest of images and labels, and of their splits, which the salt decides."""
+    splits = hashlib.sha256("\n".join(inventory.split).encode()).hexdigest()[:8]
+    file = cache_dir / "inventories" / f"{inventory.digest}-{splits}.csv"
+    if not file.exists():
+        with writing_below(cache_dir):
+            inventory.write_csv(file)
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,215 @@
+"""From a source of images to batches: ImageData, the base of all sources."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from datamodule.batches import Batch, Batches, BatchLoader, batch_loader, log_loading, worker_count
+from datamodule.cache import open_store, without_bad
+from datamodule.checks import Skipped, check_classes, settle
+from datamodule.inventory import Inventory, Rows
+from datamodule.preprocessing import Fit, Preprocessing, Squash
+from datamodule.randomness import Draws, Floats
+from datamodule.sampling import EVALUATION, EvaluationBatches, TrainingBatches, class_weights
+from datamodule.settings import DataSettings
+from datamodule.sizing import image_size, training_squash
+from datamodule.statistics import mean_and_std, spread_out
+from datamodule.stores import ImageStore, Reader
+from datamodule.transforms import Augmentation, Normalize, Transform
+
+SAMPLED_CHANNELS, SAMPLED_STATISTICS, CHUNK = 16, 2048, 64  # images looked at
+
+
+class ImageData(DataSettings, LightningDataModule):
+    """Images with labels, for training and evaluation. A source gives `scan` and `reader`; `prepare` does the rest.
+
+    After `prepare`: inventory, preprocessing, classes, sizes, digest, skipped (the files left out, with reasons).
+    """
+
+    inventory: Inventory
+    preprocessing: Preprocessing
+    skipped: Skipped
+
+    def __init__(self, **options: Any) -> None:
+        LightningDataModule.__init__(self)
+        DataSettings.__init__(self, **options)
+        self._prepared = False
+
+    def scan(self) -> Inventory:
+        """All images of the source; may leave splits open."""
+        raise NotImplementedError
+
+    def reader(self, inventory: Inventory) -> Reader:
+        """A function of a row number that gives its pixels (H, W, C), in `self.channels` channels unless that is None."""
+        raise NotImplementedError
+
+    def encode(self, inventory: Inventory) -> Tensor:
+        """The target of each row: its class number, (n,) int64."""
+        return torch.from_numpy(inventory.codes())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.inventory.classes
+
+    @property
+    def digest(self) -> str:
+        return self.inventory.digest
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images in each split."""
+        return {split: len(self.inventory.rows(split)) for split in ("train", "val", "test", "pool")}
+
+    def prepare(self) -> None:
+        """Scans, checks, decodes once. All that is wrong with the data raises here, before any training."""
+        if self._prepared:
+            return
+        self.inventory, self.skipped = self._settled()
+        self.preprocessing = self._unmeasured_preprocessing()
+        self.transforms = self._fitted_transforms()
+        self._open_stores()
+        self._measure()
+        self.target = self.encode(self.inventory)
+        self.normalize = Normalize(self.preprocessing.mean, self.preprocessing.std)
+        self.augmentation = Augmentation(self.transforms, len(self.classes))
+        self._prepared = True
+
+    def setup(self, stage: str) -> None:
+        self.prepare()
+
+    def _settled(self) -> tuple[Inventory, Skipped]:
+        return settle(
+            self.scan(),
+            cache_dir=Path(self.cache_dir),
+            class_names=self.class_names,
+            n_samples=self.n_samples,
+            val_share=self.val_share,
+            test_share=self.test_share,
+            salt=self.salt,
+            on_bad_image=self.on_bad_image,
+        )
+
+    def _unmeasured_preprocessing(self) -> Preprocessing:
+        """All but mean and std, which take the decoded images to measure."""
+        height, width = image_size(self.inventory, self.height, self.width)
+        if self.channels is None:
+            self.channels = self._most_channels()
+        mean, std = (tuple(given or [0.5] * self.channels) for given in (self.mean, self.std))
+        return Preprocessing(height, width, self.channels, mean, std, self.interpolation, self.crop)
+
+    def _most_channels(self) -> int:
+        read, rows = self.reader(self.inventory), spread_out(np.arange(len(self.inventory)), SAMPLED_CHANNELS)
+        return max(read(row).shape[2] for row in rows.tolist())
+
+    def _fitted_transforms(self) -> dict[str, Transform]:
+        chosen = {name: transform for name, transform in (self.augment or {}).items() if transform is not None}
+        for name, transform in chosen.items():
+            if not isinstance(transform, Transform):
+                raise ValueError(f"datamodule.augment.{name}={transform!r} is no transform; name one by _target_, or null for none")
+        return {name: transform.fitted(*self.preprocessing.sides) for name, transform in chosen.items()}
+
+    def _open_stores(self) -> None:
+        """One store for all images, or two where training draws its crops from whole, larger pictures."""
+        scale = max((transform.store_scale for transform in self.transforms.values()), default=1.0)
+        squash = training_squash(self.inventory, self.preprocessing, scale)
+        if squash is None:
+            stores = [self._open(Fit(self.preprocessing))]
+        else:
+            others = np.flatnonzero(self.inventory.split != "train")
+            stores = [self._open(squash, self.inventory.rows("train")), self._open(Fit(self.preprocessing), others)]
+        self.inventory, stores, skipped = without_bad(self.inventory, stores, self.on_bad_image)
+        check_classes(self.inventory)
+        self.skipped = self.skipped + skipped
+        self._training_store, self._evaluation_store = stores[0], stores[-1]
+        shape = self.preprocessing.width / self.preprocessing.height
+        self._aspect = np.full(len(self.inventory), shape) if squash is None else self.inventory.width / self.inventory.height
+
+    def _open(self, transform: Fit | Squash, rows: Rows | None = None) -> ImageStore:
+        reader, folder = self.reader(self.inventory), Path(self.cache_dir)
+        return open_store(self.inventory, transform, reader, folder, rows=rows, mode=self.cache, on_bad_image=self.on_bad_image)
+
+    def _measure(self) -> None:
+        """Mean and std of the training images, where they are not given."""
+        if self.mean is not None and self.std is not None:
+            return
+        rows = spread_out(self.inventory.rows("train"), SAMPLED_STATISTICS)
+        parts = np.array_split(rows, max(1, len(rows) // CHUNK))
+        mean, std = mean_and_std(self._training_store.read(part) for part in parts)
+        self.preprocessing = replace(self.preprocessing, mean=tuple(self.mean or mean), std=tuple(self.std or std))
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled by (seed, epoch), from where the trainer stands."""
+        return self._loader("train", self._training_store, self._training_batches(*self._place()))
+
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        return self._split_loader("val")
+
+    def test_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        return self._split_loader("test")
+
+    def _split_loader(self, split: str) -> BatchLoader | list[BatchLoader]:
+        rows = self.inventory.rows(split)
+        return self.rows_dataloader(rows, split) if len(rows) else []
+
+    def rows_dataloader(self, rows: Rows, name: str = "rows") -> BatchLoader:
+        """Any rows of the inventory, in order and as evaluation sees them."""
+        store = self._evaluation_store
+        if store is not self._training_store and (self.inventory.split[rows] == "train").any():
+            store = self._open(Fit(self.preprocessing), rows)
+        return self._loader(name, store, EvaluationBatches(rows, self.eval_batch_size or self.batch_size, *self._place()))
+
+    def steps_per_epoch(self, world_size: int = 1) -> int:
+        """Batches of an epoch of training on so many processes."""
+        return len(self._training_batches(0, world_size))
+
+    def sample_weights(self, rows: Rows) -> Floats | None:
+        """How often each row is drawn relative to the others, (n,); None where each comes once an epoch."""
+        return class_weights(self.inventory.codes()[rows], self.power) if self.weighted_sampling else None
+
+    def _training_batches(self, rank: int, world: int) -> TrainingBatches:
+        rows = self.inventory.rows("train")
+        return TrainingBatches(rows, self.batch_size, self.seed, self._position, rank, world, self.sample_weights(rows))
+
+    def _loader(self, name: str, store: ImageStore, keys: TrainingBatches | EvaluationBatches) -> BatchLoader:
+        workers, pinned = worker_count(self.workers, store), self._device() == "cuda"
+        log_loading(name, keys, workers, pinned)
+        return batch_loader(Batches(store, self.target), keys, workers, pinned, self.seed)
+
+    def _device(self) -> str:
+        return "cpu" if self.trainer is None else str(self.trainer.strategy.root_device.type)
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of the processes that train together."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _position(self, length: int) -> tuple[int, int]:
+        """Epoch and batches of it already done, as the trainer's progress says, a restored one's too."""
+        if self.trainer is None:
+            return 0, 0
+        loop, limit = self.trainer.fit_loop, self.trainer.limit_train_batches
+        epoch, done = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current.processed
+        if epoch.ready == epoch.processed:  # between two epochs
+            return epoch.processed, 0
+        last = min(length, limit) if isinstance(limit, int) else int(length * limit)
+        return (epoch.processed, done) if done < last else (epoch.processed + 1, 0)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Only what the model reads goes to the device."""
+        image, target = (tensor.to(device, non_blocking=True) for tensor in batch[:2])
+        return batch._replace(image=image, target=target)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int = 0) -> Batch:
+        """As the model sees it: augmented if it is a training batch, normalised."""
+        image, target = batch.image.permute(0, 3, 1, 2), batch.target
+        if batch.epoch[0] != EVALUATION:
+            image, target = self.augmentation(image, target, self._draws(batch))
+        return batch._replace(image=self.normalize(image), target=target)
+
+    def _draws(self, batch: Batch) -> Draws:
+        epoch, index, repeat = (column.numpy() for column in (batch.epoch, batch.index, batch.repeat))
+        return Draws(self.seed, epoch, index, repeat, self._aspect[index])

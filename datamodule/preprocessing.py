@@ -1,0 +1,118 @@
+"""The evaluation transform, which is stored in a model's manifest, and the one that fills the training cache."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from datamodule.decode import Pixels
+
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From any image to what the model sees; test, predict and the servers all use it.
+
+    height, width: pixels. mean, std: per channel, for (x / 255 - mean) / std, which is done on tensors.
+    crop: share of the resized image that the centre crop keeps, per axis; 1 keeps all that the aspect ratio allows.
+    """
+
+    height: int
+    width: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: Interpolation = "bilinear"
+    crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.channels) < 1:
+            raise ValueError(f"an image of {self.height} x {self.width} x {self.channels} holds no pixel")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean {self.mean} and std {self.std} need a number for each of {self.channels} channels")
+        if min(self.std) <= 0:
+            raise ValueError(f"std {self.std} must be above 0")
+        if self.interpolation not in RESAMPLING:
+            raise ValueError(f"interpolation {self.interpolation!r} is none of {', '.join(RESAMPLING)}")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop {self.crop} must lie in (0, 1]")
+
+    def fit(self, image: Pixels) -> Pixels:
+        """(H, W, channels) to (height, width, channels): resize, then centre crop; nothing where the size is right."""
+        if image.shape == (self.height, self.width, self.channels):
+            return image
+        scale = max(self.height / image.shape[0], self.width / image.shape[1]) / self.crop
+        high, wide = (max(side, round(length * scale)) for side, length in zip(self.sides, image.shape, strict=False))
+        top, left = (high - self.height + 1) // 2, (wide - self.width + 1) // 2
+        image = self.squash(image, high, wide)
+        return np.ascontiguousarray(image[top : top + self.height, left : left + self.width])
+
+    def squash(self, image: Pixels, height: int, width: int) -> Pixels:
+        """The whole image at (height, width), whatever that does to its aspect ratio."""
+        return resize(image, height, width, self.interpolation)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        return self.height, self.width
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A cache's transform: the evaluation transform."""
+
+    preprocessing: Preprocessing
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return *self.preprocessing.sides, self.preprocessing.channels
+
+    @property
+    def key(self) -> str:
+        return f"fit {self.shape} {self.preprocessing.interpolation} {self.preprocessing.crop}"
+
+    def __call__(self, image: Pixels) -> Pixels:
+        return self.preprocessing.fit(image)
+
+
+@dataclass(frozen=True)
+class Squash:
+    """A cache's transform: the whole image, from which training draws its crops."""
+
+    height: int
+    width: int
+    channels: int
+    interpolation: Interpolation = "bilinear"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+    @property
+    def key(self) -> str:
+        return f"squash {self.shape} {self.interpolation}"
+
+    def __call__(self, image: Pixels) -> Pixels:
+        return resize(image, self.height, self.width, self.interpolation)
+
+
+def resize(image: Pixels, height: int, width: int, interpolation: Interpolation) -> Pixels:
+    """Pillow's antialiased resize of (H, W, C), channel by channel where Pillow knows no such image."""
+    if image.shape[:2] == (height, width):
+        return image
+    channels = image.shape[2]
+    planes = [image] if channels in (3, 4) else np.moveaxis(image, 2, 0)
+    resized = [_resize_plane(plane, height, width, RESAMPLING[interpolation]) for plane in planes]
+    return resized[0] if channels in (3, 4) else np.stack(resized, axis=2)
+
+
+def _resize_plane(plane: Pixels, height: int, width: int, resampling: Image.Resampling) -> Pixels:
+    mode = "RGBX" if plane.ndim == 3 and plane.shape[2] == 4 else None
+    image = Image.fromarray(plane) if mode is None else Image.frombytes(mode, plane.shape[1::-1], plane.tobytes())
+    return np.asarray(image.resize((width, height), resampling))

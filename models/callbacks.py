@@ -1,0 +1,145 @@
+"""What watches a training loop: averaged weights, early stopping, limits, a guard against NaN, progress."""
+
+import logging
+import math
+import time
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from utils.log import console
+
+log = logging.getLogger(__name__)
+Kind = TypeVar("Kind", bound=Callback)
+
+
+def the(kind: type[Kind], trainer: pl.Trainer) -> Kind:
+    """The trainer's callback of this kind."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next(callback for callback in callbacks if isinstance(callback, kind))
+
+
+class ExponentialAverage(WeightAveraging):
+    """Exponential moving average of weights and BatchNorm buffers; it is what is validated and kept.
+
+    decay: share of the old average at each update, reached gradually: min(decay, (1 + n) / (10 + n)) at update n.
+    """
+
+    def __init__(self, decay: float = 0.999, every_n_steps: int = 1) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"callback.ema.decay={decay}: use a number from 0 to below 1")
+        super().__init__(multi_avg_fn=self._average)
+        self.decay, self.every_n_steps = decay, every_n_steps
+
+    def _average(self, averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        updates = int(count)
+        decay = min(self.decay, (1 + updates) / (10 + updates))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and (step_idx + 1) % self.every_n_steps == 0
+
+
+class StopEarly(EarlyStopping):
+    """Ends training when the stopping metric has not improved for `patience` validations; survives a resume."""
+
+    def __init__(
+        self, stopping_metric: str = "val/loss", patience: int = 5, mode: str = "min", min_delta: float = 0.0
+    ) -> None:
+        super().__init__(monitor=stopping_metric, patience=patience, mode=mode, min_delta=min_delta, check_finite=False)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:  # it had stopped when the checkpoint was written
+            trainer.should_stop = True
+
+
+class Limits(Callback):
+    """Ends training, after one last validation, when the steps or the time are used up; a resume goes on counting."""
+
+    def __init__(self, max_steps: int, max_time: timedelta | None) -> None:
+        self.max_steps, self.max_time = max_steps, max_time
+        self.seconds_before, self.started = 0.0, math.nan
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, over all parts of a resumed run."""
+        return self.seconds_before + (0.0 if math.isnan(self.started) else time.monotonic() - self.started)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        over_steps = 0 < self.max_steps <= trainer.global_step
+        over_time = self.max_time is not None and self.seconds >= self.max_time.total_seconds()
+        if self.max_time is not None and trainer.world_size > 1:
+            over_time = trainer.strategy.reduce_boolean_decision(over_time, all=False)
+        trainer.should_stop = trainer.should_stop or over_steps or over_time
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds_before = state_dict["seconds"]
+
+
+class FiniteLoss(Callback):
+    """Stops at a loss that is not a number, naming the step, the rate and what to try; looked at every few steps."""
+
+    def __init__(self, every_n_steps: int) -> None:
+        self.every_n_steps, self.recent = every_n_steps, list[Tensor]()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.recent.append(outputs["loss"].detach())
+        if len(self.recent) >= self.every_n_steps or trainer.is_last_batch:
+            self._check(trainer)
+
+    def _check(self, trainer: pl.Trainer) -> None:
+        finite = torch.stack(self.recent).isfinite().tolist()
+        if not all(finite):
+            step = trainer.global_step - len(finite) + finite.index(False) + 1
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            raise FloatingPointError(
+                f"the loss is not finite at step {step} (learning rate about {rate:.3g}): try a lower optimizers.lr, "
+                "trainer.gradient_clip_val=1.0 or trainer.speed=fp32; the last good checkpoint is kept"
+            )
+        self.recent.clear()
+
+
+class Progress(Callback):
+    """A line an epoch; on a terminal also the place within the epoch, redrawn at most four times a second."""
+
+    def __init__(self, images_per_step: int) -> None:
+        self.console, self.images_per_step = console(), images_per_step
+        self.epoch_started = self.drawn = 0.0
+        self.first_batch = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epoch_started = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.monotonic()
+        if self.console.is_terminal and now - self.drawn > 0.25:
+            self.drawn = now
+            share = (batch_idx + 1) / trainer.num_training_batches
+            bar = "━" * round(30 * share) + "╌" * (30 - round(30 * share))
+            self.console.print(
+                f"epoch {trainer.current_epoch + 1:>3}  {bar} {batch_idx + 1}/{trainer.num_training_batches}", end="\r"
+            )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        seconds = time.monotonic() - self.epoch_started
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        figures["train/loss"] = pl_module.mean_loss("train")
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
+        rate = trainer.num_training_batches * self.images_per_step / seconds
+        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs < 10_000 else ""
+        self.console.print(f"epoch {trainer.current_epoch + 1:>3}{of}  {shown}  {rate:,.0f} images/s")

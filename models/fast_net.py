@@ -1,0 +1,116 @@
+"""A small network that learns small images quickly: a whitening first layer, then three groups of convolutions.
+
+After airbench94 (Jordan 2024, arXiv:2404.00498), resized to what a CPU core trains in minutes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+WHITENED_SAMPLES = 2000  # images the whitening filters are computed from; more changes nothing measurable
+SOFTENING = 5e-4  # added to each variance, so that noise directions are not blown up
+
+
+class FastNet(nn.Module):
+    """Patches whitened by fixed filters (`prepare`), then per entry of `widths` a group that halves the resolution.
+
+    image (B, channels, height, width) → logits (B, num_classes). norm_momentum: share of the old BatchNorm statistics
+    kept at each step. The logits are scaled by 1/widths[-1]; train with Muon (`optimizers=muon_sgd`).
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int,
+        height: int,
+        width: int,
+        widths: list[int],
+        convolutions: int = 2,
+        kernel_size: int = 2,
+        whitened: int | None = None,
+        norm_momentum: float = 0.6,
+    ) -> None:
+        super().__init__()
+        directions = channels * kernel_size**2 if whitened is None else whitened // 2
+        _check(height, width, widths, kernel_size, directions, channels)
+        self.whiten = nn.Conv2d(channels, 2 * directions, kernel_size, bias=False).requires_grad_(False)
+        sizes = [2 * directions, *widths]
+        self.groups = nn.Sequential(
+            *(Group(*pair, convolutions, norm_momentum) for pair in zip(sizes, widths, strict=False))
+        )
+        self.head = nn.Linear(widths[-1], num_classes, bias=False)
+        with torch.no_grad():
+            self.head.weight.div_(self.head.weight.std())
+
+    @torch.no_grad()
+    def prepare(self, sample: Tensor) -> None:
+        """Sets the whitening filters from images. sample: (B, C, H, W) float, normalised as in training."""
+        filters = whitening_filters(sample[:WHITENED_SAMPLES], self.whiten.kernel_size[0])
+        kept = filters[: len(self.whiten.weight) // 2]
+        self.whiten.weight.copy_(torch.cat((kept, -kept)))
+
+    def features(self, image: Tensor) -> Tensor:
+        """(B, widths[-1])"""
+        maps: Tensor = self.groups(nn.functional.gelu(self.whiten(image)))
+        return maps.amax((2, 3))
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(image))
+        return logits / self.head.in_features
+
+
+class Group(nn.Module):
+    """Convolution and pooling to half the size, then further convolutions, each with BatchNorm and GELU."""
+
+    def __init__(self, channels: int, width: int, convolutions: int, norm_momentum: float) -> None:
+        super().__init__()
+        sources = [channels] + [width] * (convolutions - 1)
+        self.convolutions = nn.ModuleList(_convolution(source, width) for source in sources)
+        self.norms = nn.ModuleList(_norm(width, norm_momentum) for _ in sources)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = self.pool(self.convolutions[0](maps))
+        maps = nn.functional.gelu(self.norms[0](maps))
+        for convolution, norm in zip(self.convolutions[1:], self.norms[1:], strict=True):
+            maps = nn.functional.gelu(norm(convolution(maps)))
+        return maps
+
+
+def _convolution(source: int, width: int) -> nn.Conv2d:
+    """3x3, begun as the identity on the first channels."""
+    convolution = nn.Conv2d(source, width, 3, padding=1, bias=False)
+    nn.init.dirac_(convolution.weight.data[:source])
+    return convolution
+
+
+def _norm(width: int, momentum: float) -> nn.BatchNorm2d:
+    """BatchNorm with a trained shift alone."""
+    norm = nn.BatchNorm2d(width, momentum=1 - momentum)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+def whitening_filters(image: Tensor, size: int) -> Tensor:
+    """The eigenvectors of all patches' covariance, each divided by its standard deviation, largest variance first.
+
+    image: (B, C, H, W). Returns (C·size², C, size, size).
+    """
+    channels = image.shape[1]
+    patches = image.float().unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
+    flat = patches.reshape(-1, channels * size * size)
+    variances, directions = torch.linalg.eigh(flat.T @ flat / len(flat))
+    scaled: Tensor = directions.T / torch.sqrt(variances[:, None] + SOFTENING)
+    return scaled.flip(0).reshape(-1, channels, size, size)
+
+
+def _check(height: int, width: int, widths: list[int], kernel_size: int, directions: int, channels: int) -> None:
+    if min(height, width) - kernel_size + 1 < 2 ** len(widths):
+        raise ValueError(
+            f"fast_net halves the image {len(widths)} times, too often for {height} x {width} pixels: "
+            "shorten models.widths or enlarge datamodule.height and datamodule.width"
+        )
+    if not 1 <= directions <= channels * kernel_size**2:
+        raise ValueError(
+            f"models.whitened={2 * directions}: use an even number up to {2 * channels * kernel_size**2} "
+            f"(twice the {channels} x {kernel_size} x {kernel_size} values of a patch)"
+        )

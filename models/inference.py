@@ -1,0 +1,55 @@
+"""The network over a whole split, and the batches for it outside of a training loop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodule.data import Batch, BatchLoader, ImageData
+from models.task import ImageTask
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of one split: rows of the inventory (N,), targets (N,), logits (N, classes)."""
+
+    rows: NDArray[np.int64]
+    target: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    @property
+    def probs(self) -> NDArray[np.float32]:
+        return torch.from_numpy(self.logits).softmax(1).numpy()
+
+
+@torch.inference_mode()
+def predict(task: ImageTask, data: ImageData, split: str, device: torch.device) -> Predictions:
+    """Logits in float32, whatever precision the training ran in, so that figures do not depend on it."""
+    task.to(device).eval()
+    loader = data.rows_dataloader(data.inventory.rows(split), split)
+    parts = [
+        (batch.index, batch.target.cpu(), task(batch.image).float().cpu()) for batch in ready(data, loader, device)
+    ]
+    rows, target, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return Predictions(rows, target, logits)
+
+
+def ready(data: ImageData, loader: BatchLoader, device: torch.device) -> Iterator[Batch]:
+    """Batches on the device, as the network takes them."""
+    for batch in loader:
+        yield data.on_after_batch_transfer(data.transfer_batch_to_device(batch, device, 0))
+
+
+def sample(data: ImageData, images: int = 5000) -> Tensor:
+    """The first training images, normalised and not augmented (N, C, H, W), for a network that looks at data first."""
+    loader = data.rows_dataloader(data.inventory.rows("train")[:images], "sample")
+    return torch.cat([batch.image for batch in ready(data, loader, torch.device("cpu"))])
+
+
+def example(data: ImageData, device: torch.device) -> Batch:
+    """One training batch, augmented."""
+    return next(islice(ready(data, data.train_dataloader(), device), 1))

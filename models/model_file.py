@@ -1,0 +1,97 @@
+"""The model file: `model.safetensors` with `model.json`, all that test, predict and serving need of a run."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from utils.build import build
+from utils.files import write_whole
+
+
+class Manifest(BaseModel):
+    """What a weights file means. Unknown keys are refused, so that a reader never ignores what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    architecture: dict[str, Any]  # a node that `build` makes the network from
+    classes: list[str]
+    preprocessing: dict[str, Any]  # datamodule.preprocessing.Preprocessing
+    temperature: float | None = None
+    weights_sha256: str
+    parameters: int
+    metrics: dict[str, float | None]
+    metrics_digest: str | None = None  # of the set they were measured on
+    data_digest: str
+    configuration_digest: str
+    parent: str | None = None  # weights_sha256 of the model this one started from
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """sha256 over names, types, shapes and bytes, in the order of the names; the same on every device and layout."""
+    state = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        state.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return state.hexdigest()
+
+
+def save_model(folder: Path, net: nn.Module, manifest: Manifest) -> None:
+    """Weights first, manifest last: a folder with a manifest has its weights."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    write_whole(folder / "model.safetensors", save(weights))
+    write_whole(folder / "model.json", manifest.model_dump_json(indent=2))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a run or model folder; a missing or foreign one is refused with its path."""
+    file = folder / "model.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{folder} holds no model (no model.json): the run is unfinished, go on with resume_full_training={folder}"
+        )
+    try:
+        return Manifest.model_validate_json(file.read_text())
+    except ValidationError as error:
+        raise ValueError(f"{file} is no manifest of this version: {error}") from error
+
+
+def load_model(folder: Path) -> tuple[nn.Module, Manifest]:
+    """The network in evaluation mode with its manifest; weights that do not match the manifest's hash are refused."""
+    manifest = read_manifest(folder)
+    weights = load_weights(folder / "model.safetensors")
+    if weights_sha256(weights) != manifest.weights_sha256:
+        raise ValueError(f"{folder / 'model.safetensors'} is not the file that model.json describes (sha256 differs)")
+    net = build(manifest.architecture)
+    net.load_state_dict(weights)
+    return net.eval(), manifest
+
+
+def load_weights(file: Path) -> dict[str, Tensor]:
+    """Tensors by name from a safetensors file."""
+    try:
+        return load_file(file)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise ValueError(
+            f"{file} cannot be read as safetensors ({error}); name a run folder or a .safetensors file"
+        ) from error
+
+
+def start_from(net: nn.Module, weights: dict[str, Tensor]) -> list[str]:
+    """Loads weights where name and shape agree and answers the names left as initialised (a head of other classes).
+
+    Raises ValueError when nothing agrees: the file is of another architecture.
+    """
+    own = net.state_dict()
+    fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise ValueError("none of the weights fits this network: choose the models= that the weights were trained with")
+    net.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))

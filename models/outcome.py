@@ -1,0 +1,202 @@
+"""What a finished training leaves: model file, predictions, the completed configuration, and the closing table."""
+
+import csv
+import io
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from rich.table import Table
+
+from datamodule.data import ImageData
+from models.callbacks import Limits, the
+from models.checkpoint import Checkpoints
+from models.inference import Predictions, predict
+from models.model_file import Manifest, save_model, weights_sha256
+from models.runs import Run, differences
+from models.scores import Evaluation, rows
+from models.task import ImageTask
+from utils.build import digest
+from utils.files import write_whole
+from utils.log import console
+
+log = logging.getLogger(__name__)
+Config = dict[str, Any]
+MOST_CLASSES_IN_CSV = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run and its key figures."""
+
+    run: Run
+    model: str
+    parameters: int
+    evaluations: dict[str, Evaluation]  # by split
+    images: dict[str, int]
+    seconds: float
+    epochs: int
+    steps: int
+    best_epoch: int | None
+    weights_sha256: str
+
+
+def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, data: ImageData) -> Outcome:
+    """Measures the kept weights and writes all that a finished run has; the manifest comes last and marks it so."""
+    best_epoch = _load_best(run, trainer, task)
+    data.trainer = None  # from here on one process sees all of each split
+    device = trainer.strategy.root_device
+    found = {split: predict(task, data, split, device) for split in ("val", "test") if data.sizes.get(split)}
+    temperature = task.temperature(found["val"].logits, found["val"].target) if "val" in found else None
+    evaluations = {
+        split: task.evaluation(part.logits, part.target, data.classes, temperature) for split, part in found.items()
+    }
+    outcome = _outcome(run, trainer, task, data, evaluations, best_epoch)
+    if trainer.is_global_zero:
+        for split, part in found.items():
+            write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data))
+        completed = _completed(config, trainer)
+        _record(run, completed, outcome)
+        save_model(run.folder, task.net, _manifest(completed, task, data, outcome, temperature))
+    return outcome
+
+
+def _load_best(run: Run, trainer: pl.Trainer, task: ImageTask) -> int | None:
+    """Puts the best epoch's weights into the network where validations chose one; answers that epoch."""
+    keeper = the(Checkpoints, trainer)
+    if keeper.best_epoch is None or not run.best.exists():
+        return None
+    state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
+    task.load_state_dict(state)
+    return keeper.best_epoch
+
+
+def _outcome(
+    run: Run,
+    trainer: pl.Trainer,
+    task: ImageTask,
+    data: ImageData,
+    evaluations: dict[str, Evaluation],
+    best_epoch: int | None,
+) -> Outcome:
+    limits = the(Limits, trainer)
+    return Outcome(
+        run=run,
+        model=type(task.net).__name__,
+        parameters=sum(parameter.numel() for parameter in task.net.parameters()),
+        evaluations=evaluations,
+        images=data.sizes,
+        seconds=limits.seconds,
+        epochs=trainer.current_epoch,
+        steps=trainer.global_step,
+        best_epoch=best_epoch,
+        weights_sha256=weights_sha256(task.net.state_dict()),
+    )
+
+
+def _completed(config: Config, trainer: pl.Trainer) -> Config:
+    """The configuration with the schedule that the clock realised, so that a rerun follows it step by step."""
+    schedule = trainer.lr_scheduler_configs[0].scheduler
+    if not hasattr(schedule, "realised"):
+        return config
+    limits = config["trainer"] | {"max_steps": trainer.global_step, "max_time": None}
+    return config | {"trainer": limits, "schedulers": config["schedulers"] | {"realised": schedule.realised()}}
+
+
+def _record(run: Run, config: Config, outcome: Outcome) -> None:
+    record = run.read()["record"]
+    record["weights"]["final"] = outcome.weights_sha256
+    record |= {
+        "seconds": round(outcome.seconds, 3),
+        "epochs": outcome.epochs,
+        "steps": outcome.steps,
+        "best_epoch": outcome.best_epoch,
+    }
+    run.write(config | {"record": record})
+
+
+def _manifest(
+    config: Config, task: ImageTask, data: ImageData, outcome: Outcome, temperature: float | None
+) -> Manifest:
+    shape = data.preprocessing
+    known = {"num_classes": len(data.classes), "channels": shape.channels, "height": shape.height, "width": shape.width}
+    metrics: dict[str, float | None] = {
+        f"{split}/{score.name}": score.value
+        for split, evaluation in outcome.evaluations.items()
+        for score in evaluation.scores
+    }
+    return Manifest(
+        task=type(task).__name__.lower(),
+        architecture=config["models"] | known,
+        classes=list(data.classes),
+        preprocessing=asdict(shape),
+        temperature=temperature,
+        weights_sha256=outcome.weights_sha256,
+        parameters=outcome.parameters,
+        metrics=metrics,
+        metrics_digest=data.digest,
+        data_digest=data.digest,
+        configuration_digest=digest(config),
+        parent=outcome.run.read()["record"]["weights"]["parent"],
+    )
+
+
+def predictions_csv(part: Predictions, data: ImageData) -> str:
+    """path, label, predicted, probability, then one column a class (for up to 200 classes)."""
+    names = np.array(data.classes, dtype=object)
+    probs = part.probs
+    columns = list(data.classes) if len(data.classes) <= MOST_CLASSES_IN_CSV else []
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "predicted", "probability", *(f"p:{name}" for name in columns)])
+    for row, target, own in zip(part.rows, part.target, probs, strict=True):
+        each = [f"{value:.6f}" for value in own] if columns else []
+        writer.writerow([data.inventory.path[row], names[target], names[own.argmax()], f"{own.max():.6f}", *each])
+    return text.getvalue()
+
+
+def tell(outcome: Outcome) -> None:
+    """The closing table on the terminal."""
+    table = Table(title=f"trained {outcome.model}, {outcome.parameters:,} parameters", title_justify="left")
+    for heading in ("", *outcome.evaluations):
+        table.add_column(heading)
+    shown = {split: rows(evaluation) for split, evaluation in outcome.evaluations.items()}
+    for lines in zip(*shown.values(), strict=True):
+        table.add_row(lines[0][0], *(f"{value}  ({interval})" for _, value, interval in lines))
+    out = console()
+    out.print(table)
+    images = ", ".join(f"{count:,} {split}" for split, count in outcome.images.items() if count)
+    best = f", best epoch {outcome.best_epoch}" if outcome.best_epoch else ""
+    out.print(
+        f"{outcome.epochs} epochs{best}, {outcome.steps:,} steps in {outcome.seconds:.1f} s on {images} images"
+    )
+    out.print(f"model   {outcome.run.model_file}", soft_wrap=True)
+    out.print(f"report  {outcome.run.report / 'index.html'}", soft_wrap=True)
+
+
+def compare(original: Config, outcome: Outcome) -> tuple[bool, str]:
+    """Whether a rerun gave the same weights, and in words what differs where it did not."""
+    before, now = original["record"], outcome.run.read()["record"]
+    if before["weights"]["final"] == now["weights"]["final"]:
+        return True, f"reproduced: the weights' sha256 is the same, {now['weights']['final'][:16]}"
+    facts = differences(
+        {key: before[key] for key in ("environment", "data", "weights")},
+        {key: now[key] for key in ("environment", "data", "weights")},
+    )
+    values = differences(
+        {k: v for k, v in original.items() if k != "record"},
+        {k: v for k, v in outcome.run.read().items() if k != "record"},
+    )
+    reasons = [
+        f"{key} was {was}, is {is_now}"
+        for key, (was, is_now) in (facts | values).items()
+        if key not in ("run_name", "weights.final")
+    ]
+    told = "; ".join(reasons) or "nothing that is recorded differs"
+    return (
+        False,
+        f"NOT reproduced: {before['weights']['final'][:16]} before, {now['weights']['final'][:16]} now. {told}",
+    )

@@ -1,0 +1,212 @@
+"""The sections of a model's report, each made from arrays and evaluations by one small function."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import Reliability
+from models.confusion import hardest, most_confused, normalised
+from models.curves import curve_charts
+from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note, text
+from utils.charts import Axis, Chart, Matrix, Series
+from utils.report import Cell, Charts, Column, Facts, Gallery, Picture, Section, Stat, Stats, Table, Text
+
+Array = NDArray[Any]
+
+MANY_CLASSES = 40  # from here on the hardest classes are shown on their own first
+HARDEST = 20
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A wrongly classified image; `heat` is the same image with a Grad-CAM over it."""
+
+    image: Array  # (height, width, channels) uint8
+    file: str
+    true: str
+    predicted: str
+    probability: float
+    heat: Array | None = None
+
+
+def headline(evaluation: Evaluation, split: str, facts: Mapping[str, str]) -> Section:
+    """How good the model is, each figure with its range, and what was trained, how long, where."""
+    scores = [score for score in evaluation.scores if score.name not in ("precision_macro", "recall_macro")]
+    lead = _stat(scores[0], f"{TITLES[scores[0].name]} on {evaluation.images:,} {split} images")
+    blocks = (Stats((lead, *(_stat(score) for score in scores[1:]))), Facts("", facts, folded=False))
+    return Section("", blocks, missing_note(evaluation))
+
+
+def learning_curves(metrics_csv: Path) -> Section:
+    """Each logged figure over the steps, training and validation together; one chart a figure."""
+    charts = curve_charts(metrics_csv)
+    if not charts:
+        return Section("Learning curves", (Text(f"{metrics_csv.name} holds no figures: nothing was logged."),))
+    note = "Over training steps. Drag to zoom, double-click to go back."
+    return Section("Learning curves", (Charts(tuple(charts)),), note)
+
+
+def confusions(counts: Array, classes: Sequence[str]) -> Section:
+    """Who is taken for whom, as shares and counts, and the pairs most often confused.
+
+    counts: (classes, classes), true class by row.
+    """
+    whole = tuple(classes)
+    shares = Matrix("confusion_share", "", normalised(counts), whole, percent=True)
+    matrices = {"Shares": shares, "Counts": Matrix("confusion_counts", "", counts, whole)}
+    if len(classes) > MANY_CLASSES:
+        worst = hardest(counts, HARDEST)
+        names = tuple(classes[number] for number in worst)
+        part = Matrix("confusion_hardest", "", counts[np.ix_(worst, worst)], names)
+        matrices = {f"{HARDEST} hardest classes": part, **matrices}
+    pairs = most_confused(counts, classes)
+    columns = (Column("True"), Column("Taken for"), Column("Images", "count"), Column("Of the class", "share"))
+    table = Table(columns, tuple((pair.true, pair.predicted, pair.count, pair.share) for pair in pairs))
+    blocks = (Charts(tuple(matrices.values()), tuple(matrices)), table if pairs else Text("No image was confused."))
+    note = "Green is right, red is wrong and has a scale of its own, so that rare mistakes show. Empty cells are zero."
+    return Section("Confusion", blocks, note)
+
+
+def per_class(evaluation: Evaluation, by: str = "") -> Section:
+    """Each class's figures, the weakest first. by: the figure with a range drawn; the most telling one if not given."""
+    if not evaluation.classes:
+        return Section("Classes", (Text("There is one target: its figures are those above."),))
+    names = list(evaluation.classes[0].scores)
+    by = by or next(name for name in ("f1", "iou", "r2", names[0]) if name in names)
+    kinds = {name: Column(TITLES[name], "number" if name in PLAIN_NUMBERS else "share") for name in names}
+    order = [by, *(name for name in names if name != by)]
+    columns = (Column("Class"), Column("Support", "count"), *(kinds[name] for name in order))
+    ranked = sorted(evaluation.classes, key=lambda one: _weakness(one.scores[by]))
+    rows = tuple(
+        (one.name, one.support, *(_cell(name, one.scores[name], name == by) for name in order)) for one in ranked
+    )
+    note = f"Weakest {TITLES[by]} first; a heading sorts. The bar is the 95 % range. {missing_note(evaluation)}"
+    return Section("Classes", (Table(columns, rows),), note)
+
+
+def calibration(raw: Reliability, scaled: Reliability | None = None, temperature: float | None = None) -> Section:
+    """Whether a probability of 0.9 is right nine times in ten, before and after temperature scaling."""
+    curves = [Series("perfect", [0.0, 1.0], [0.0, 1.0], "soft", dashed=True), _reliability(raw, "as trained", "train")]
+    bars = [Series("as trained", _centres(raw), raw.count / raw.count.sum(), "train", "bar")]
+    if scaled is not None:
+        curves.append(_reliability(scaled, "temperature-scaled", "accent"))
+        bars.append(Series("temperature-scaled", _centres(scaled), scaled.count / scaled.count.sum(), "accent", "bar"))
+    share, confidence = Axis("right", percent=True, range=(0, 1.02)), Axis("probability", percent=True, range=(0, 1.02))
+    diagram = Chart("reliability", "Right as often as sure?", tuple(curves), confidence, share, square=True)
+    spread = Chart("confidence", "How sure", tuple(bars), confidence, Axis("images", percent=True), square=True)
+    note = "Below the dotted line the model is too sure of itself, above it not sure enough."
+    if temperature is not None:
+        note += f" Fitted on the validation split: temperature {temperature:.3g}."
+    return Section("Calibration", (Charts((diagram, spread)),), note)
+
+
+def failures(found: Sequence[Failure]) -> Section:
+    """The images most confidently wrong."""
+    if not found:
+        return Section("Failures", (Text("Every image was classified rightly."),))
+    pictures = [
+        Picture(
+            one.image, f"{one.true} → {one.predicted}", f"{one.probability:.1%} · {one.file}", one.probability, one.heat
+        )
+        for one in found
+    ]
+    note = "True → predicted class, the most confidently wrong first. A wrong label looks like this, too."
+    return Section("Failures", (Gallery(tuple(pictures)),), note)
+
+
+def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> Section:
+    """Each split's share of every class. counts: split → (classes,) images."""
+    chart = _shares("class_distribution", {name: (values, name) for name, values in counts.items()}, classes)
+    sizes = ", ".join(f"{int(values.sum()):,} {name}" for name, values in counts.items())
+    empty = [f"{classes[k]} in {name}" for name, values in counts.items() for k in np.flatnonzero(values == 0)[:5]]
+    note = f"Share of each class in every split: {sizes} images."
+    return Section("Data", (Charts((chart,)),), note + (f" Missing: {', '.join(empty)}." if empty else ""))
+
+
+def weighted_sampling(natural: Array, drawn: Array, classes: Sequence[str]) -> Section:
+    """What weighted sampling does to the share of each class. natural, drawn: (classes,) images or draws."""
+    chart = _shares("weighted_sampling", {"as they are": (natural, "train"), "as drawn": (drawn, "accent")}, classes)
+    note = f"Share of each class among the training images, and among {int(drawn.sum()):,} draws of weighted sampling."
+    return Section("Weighted sampling", (Charts((chart,)),), note)
+
+
+def inputs(images: Sequence[Array], names: Sequence[str]) -> Section:
+    """Training images as the network sees them: augmented, normalised and brought back to colours."""
+    pictures = tuple(Picture(image, name) for image, name in zip(images, names, strict=True))
+    return Section("Inputs", (Gallery(pictures),), "A training batch as the network sees it, augmented.")
+
+
+def regression(predicted: Array, target: Array, names: Sequence[str]) -> Section:
+    """Prediction against truth, one chart a target. predicted, target: (images, targets)."""
+    charts = []
+    for number, name in enumerate(names):
+        true, guess = target[:, number], predicted[:, number]
+        ends = [float(min(true.min(), guess.min())), float(max(true.max(), guess.max()))]
+        series = (Series("perfect", ends, ends, "soft", dashed=True), Series("images", true, guess, kind="points"))
+        charts.append(Chart(f"regression_{number}", name, series, Axis("true"), Axis("predicted"), square=True))
+    return Section("Predictions", (Charts(tuple(charts)),), "On the dotted line a prediction is exact.")
+
+
+def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> Section:
+    """Everything that was set and the machine it ran on, to be opened by group."""
+    groups = {name: value for name, value in config.items() if isinstance(value, Mapping)}
+    single = {name: value for name, value in config.items() if name not in groups}
+    parts = {"general": single, **groups, "environment": environment}
+    facts = tuple(Facts(name, dict(_flat(values))) for name, values in parts.items() if values)
+    return Section(
+        "Configuration", facts, "The same as in full_configurations.yaml, the one file that repeats this run."
+    )
+
+
+def _stat(score: Score, title: str = "") -> Stat:
+    value, ends = text(score.name, score.interval)
+    inside = score.name not in PLAIN_NUMBERS and title
+    low, high = (score.interval.low, score.interval.high) if inside else (None, None)
+    return Stat(title or score.title, value, f"{ends} with 95 % confidence" if title else ends, low, high)
+
+
+def _weakness(interval: Any) -> float:
+    return math.inf if interval is None else interval.value
+
+
+def _cell(name: str, interval: Any, with_range: bool) -> Cell:
+    if interval is None:
+        return None
+    return (interval.value, interval.low, interval.high) if with_range and name not in PLAIN_NUMBERS else interval.value
+
+
+def _reliability(found: Reliability, name: str, color: str) -> Series:
+    filled = found.count > 0
+    return Series(f"{name}, ECE {found.ece:.1%}", found.confidence[filled], found.accuracy[filled], color, "marked")
+
+
+def _centres(found: Reliability) -> Array:
+    return (np.arange(len(found.count)) + 0.5) / len(found.count)
+
+
+def _shares(name: str, counts: Mapping[str, tuple[Array, str]], classes: Sequence[str]) -> Chart:
+    """counts: what → its images a class and its colour. Many classes are ordered by the first one's counts."""
+    first = next(iter(counts.values()))[0]
+    many = len(classes) > MANY_CLASSES
+    order = np.argsort(-first, kind="stable") if many else np.arange(len(classes))
+    names = tuple(classes[number] for number in order)
+    series = tuple(
+        Series(what, names, values[order] / max(values.sum(), 1), color, "step" if many else "bar")
+        for what, (values, color) in counts.items()
+    )
+    return Chart(name, "", series, Axis(categories=names), Axis(percent=True))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    flat = []
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat += _flat(value, f"{prefix}{name}.")
+        else:
+            flat.append((f"{prefix}{name}", "null" if value is None else str(value)))
+    return flat

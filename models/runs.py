@@ -1,0 +1,246 @@
+"""Run folders: where a run lies, its one configuration file, and `python -m models.runs` to list, compare and prune."""
+
+import argparse
+import csv
+import fcntl
+import json
+import re
+import secrets
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from rich.table import Table
+
+from utils.files import write_whole
+from utils.log import console
+
+_HELD: dict[Path, IO[str]] = {}  # open for as long as the process lives, since closing a file gives its lock back
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder and the names of what lies in it."""
+
+    folder: Path
+
+    @property
+    def configuration_file(self) -> Path:
+        return self.folder / "full_configurations.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def model_file(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.folder / "model.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report"
+
+    @property
+    def finished(self) -> bool:
+        return self.manifest_file.is_file()
+
+    def read(self) -> dict[str, Any]:
+        """The whole configuration file, with its `record` of measured facts."""
+        return dict(yaml.safe_load(self.configuration_file.read_text()))
+
+    def write(self, configuration: dict[str, Any]) -> None:
+        write_whole(self.configuration_file, yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
+
+    def lock(self) -> None:
+        """Holds the folder for this process until it ends; a run that another one is writing is refused."""
+        file = (self.folder / "log.txt").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise ValueError(f"{self.folder} is being trained by another process: wait for it or stop it") from error
+        _HELD[self.folder] = file
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a process is writing this run."""
+        with (self.folder / "log.txt").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def manifest(self) -> dict[str, Any]:
+        return dict(json.loads(self.manifest_file.read_text())) if self.finished else {}
+
+
+def create(logs: str, experiment_name: str, run_name: str | None, force: bool) -> Run:
+    """A new, empty run folder; an existing name is refused unless force, which replaces the former run."""
+    name = run_name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    folder = Path(logs).absolute() / experiment_name / name
+    if force and folder.exists():
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise ValueError(f"run_name={name}: {folder} exists; choose another name or add force=True") from error
+    except OSError as error:
+        raise ValueError(
+            f"logs={logs}: cannot make the run folder {folder} ({error.strerror}); name another place"
+        ) from error
+    return Run(folder)
+
+
+def every(logs: str = "logs") -> list[Run]:
+    """All runs below a logs folder, the newest first."""
+    files = Path(logs).absolute().glob("*/*/full_configurations.yaml")
+    return [Run(file.parent) for file in sorted(files, key=lambda file: _started(file.parent), reverse=True)]
+
+
+def _started(folder: Path) -> str:
+    found = re.search(r"^  started: '?([^'\n]+)", (folder / "full_configurations.yaml").read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def find(name: str | bool, logs: str = "logs") -> Run:
+    """The run that a path, a run's configuration file or a bare name means; `latest`: the newest with a model."""
+    if name in ("latest", True):
+        wanted = [run for run in every(logs) if run.finished == (name == "latest") and (run.finished or not run.in_use)]
+        what = "finished" if name == "latest" else "unfinished"
+        if not wanted:
+            raise ValueError(f"there is no {what} run below {Path(logs).absolute()}: name a run folder")
+        return wanted[0]
+    path = Path(str(name)).absolute()
+    candidates = [path, path.parent] + [run.folder for run in every(logs) if run.folder.name == name]
+    for folder in candidates:
+        if (folder / "full_configurations.yaml").is_file():
+            return Run(folder)
+    known = ", ".join(run.folder.name for run in every(logs)[:5]) or "none"
+    raise ValueError(f"{name} is no run folder (no full_configurations.yaml in it); the newest below {logs}: {known}")
+
+
+def key_figures(run: Run) -> dict[str, str]:
+    """What a listing shows of a run."""
+    configuration, manifest = run.read(), run.manifest()
+    record = configuration.get("record", {})
+    metrics = manifest.get("metrics", {})
+    return {
+        "run": f"{run.folder.parent.name}/{run.folder.name}",
+        "state": "finished" if run.finished else "unfinished",
+        "model": str(configuration["models"].get("architecture", configuration["models"]["_target_"].split(".")[-1])),
+        "data": str(record.get("data", {}).get("digest", ""))[:8],
+        "optimizer": str(configuration["optimizers"].get("name", "")),
+        **{name: f"{value:.4f}" for name, value in metrics.items() if isinstance(value, float)},
+        "minutes": f"{record['seconds'] / 60:.1f}" if "seconds" in record else "",
+    }
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ, with both values."""
+    a, b = flat(first), flat(second)
+    return {key: (a.get(key), b.get(key)) for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)}
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested dict with dotted keys."""
+    if not isinstance(node, dict) or not node:
+        return {prefix.rstrip("."): node}
+    return {key: value for name, child in node.items() for key, value in flat(child, f"{prefix}{name}.").items()}
+
+
+def learning_curve(run: Run) -> list[dict[str, str]]:
+    """The rows of metrics.csv; empty before the first one."""
+    if not run.metrics_file.exists():
+        return []
+    with run.metrics_file.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def prunable(logs: str, keep: int, unfinished: bool) -> list[Run]:
+    """The runs of each experiment beyond its `keep` newest; with unfinished, only those without a model."""
+    chosen = []
+    for experiment in sorted({run.folder.parent for run in every(logs)}):
+        runs = [run for run in every(logs) if run.folder.parent == experiment]
+        chosen += [run for run in runs[keep:] if not unfinished or not run.finished]
+    return chosen
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m models.runs", description="Lists, compares and prunes runs.")
+    parser.add_argument("--logs", default="logs", help="the folder of the runs (default: logs)")
+    actions = parser.add_subparsers(dest="action")
+    actions.add_parser("list", help="every run with its key figures (the default)")
+    compare = actions.add_parser("compare", help="configurations and metrics of two runs, where they differ")
+    compare.add_argument("first")
+    compare.add_argument("second")
+    prune = actions.add_parser("prune", help="deletes old runs of each experiment")
+    prune.add_argument("--keep", type=int, default=10, help="how many of the newest stay (default: 10)")
+    prune.add_argument("--unfinished", action="store_true", help="delete only runs that left no model")
+    prune.add_argument("--yes", action="store_true", help="delete; without it the list is only shown")
+    chosen = parser.parse_args(arguments)
+    try:
+        _act(chosen)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+def _act(chosen: argparse.Namespace) -> None:
+    out = console()
+    if chosen.action == "compare":
+        out.print(comparison(find(chosen.first, chosen.logs), find(chosen.second, chosen.logs)))
+    elif chosen.action == "prune":
+        _prune(prunable(chosen.logs, chosen.keep, chosen.unfinished), chosen.yes)
+    else:
+        out.print(listing(every(chosen.logs)))
+
+
+def listing(runs: list[Run]) -> Table:
+    """A table of key figures, a row a run."""
+    rows = [key_figures(run) for run in runs]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns, title=f"{len(runs)} runs")
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in columns))
+    return table
+
+
+def comparison(first: Run, second: Run) -> Table:
+    """A table of the keys, facts and metrics in which two runs differ."""
+    table = Table("key", first.folder.name, second.folder.name, title="where the two runs differ")
+    both = [run.read() | {"metrics": run.manifest().get("metrics", {})} for run in (first, second)]
+    for key, values in differences(*both).items():
+        table.add_row(key, *("" if value is None else str(value) for value in values))
+    return table
+
+
+def _prune(runs: list[Run], really: bool) -> None:
+    for run in runs:
+        print(f"{'deleted' if really else 'would delete'} {run.folder}")
+        if really:
+            shutil.rmtree(run.folder)
+    print(f"{len(runs)} runs" + ("" if really or not runs else "; add --yes to delete them"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What a command starts from: a new run, an unfinished one that goes on, or one that is trained again to compare."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.runs import Run, create, find
+from models.settings import RunSettings
+
+Config = dict[str, Any]
+Override = Callable[[Config], Config]
+SHARED_RUN = "EVERGREEN_RUN"  # tells the further ranks of a distributed run where the first one keeps it
+
+
+@dataclass(frozen=True)
+class Start:
+    """run: where it lies. resume: go on from its last checkpoint. original: the configuration that is reproduced."""
+
+    run: Run
+    config: Config
+    resume: bool = False
+    original: Config | None = None
+
+
+def start(config: Config, chosen: RunSettings, override: Override) -> Start:
+    """The run that the command line asks for.
+
+    config: as composed from the command line. override: lays the command line's values over a stored configuration.
+    """
+    if int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))) > 0:
+        return _further_rank(chosen)
+    begun = _resumed(chosen, override) or _reproduced(chosen, override) or _new(config, chosen)
+    begun.run.lock()
+    os.environ[SHARED_RUN] = str(begun.run.folder)
+    return begun
+
+
+def _new(config: Config, chosen: RunSettings) -> Start:
+    return Start(create(chosen.logs, chosen.experiment_name, chosen.run_name, chosen.force), config)
+
+
+def _resumed(chosen: RunSettings, override: Override) -> Start | None:
+    if not chosen.resume_full_training:
+        return None
+    run = find(chosen.resume_full_training, chosen.logs)
+    if not run.last.is_file():
+        raise ValueError(
+            f"resume_full_training={chosen.resume_full_training}: {run.folder} has no checkpoints/last.ckpt "
+            "(it stopped before its first one, or save_last_model was off); start it again"
+        )
+    return Start(run, override(_without_record(run.read())), resume=True)
+
+
+def _reproduced(chosen: RunSettings, override: Override) -> Start | None:
+    if not chosen.reproduce:
+        return None
+    original = _stored(chosen)
+    config = override(_without_record(original)) | {"run_name": chosen.run_name, "logs": chosen.logs}
+    return Start(
+        create(chosen.logs, config["experiment_name"], chosen.run_name, chosen.force), config, original=original
+    )
+
+
+def _stored(chosen: RunSettings) -> Config:
+    """The configuration to reproduce: a run's, or any yaml file that once was one."""
+    file = Path(str(chosen.reproduce))
+    stored = yaml.safe_load(file.read_text()) if file.is_file() else find(str(chosen.reproduce), chosen.logs).read()
+    if not isinstance(stored, dict) or "final" not in stored.get("record", {}).get("weights", {}):
+        raise ValueError(
+            f"reproduce={chosen.reproduce}: not the configuration of a finished run (no record.weights.final in it)"
+        )
+    return stored
+
+
+def _further_rank(chosen: RunSettings) -> Start:
+    run = Run(Path(os.environ[SHARED_RUN])) if SHARED_RUN in os.environ else _awaited(chosen)
+    return Start(run, _without_record(run.read()), resume=bool(chosen.resume_full_training))
+
+
+def _awaited(chosen: RunSettings, seconds: float = 300.0) -> Run:
+    """The folder that rank 0 of a launch from outside (torchrun) makes; all ranks must know its name."""
+    if chosen.run_name is None:
+        raise ValueError("processes launched from outside share a run by its name: add run_name=NAME")
+    run = Run(Path(chosen.logs).absolute() / chosen.experiment_name / chosen.run_name)
+    until = time.monotonic() + seconds
+    while not run.configuration_file.is_file():
+        if time.monotonic() > until:
+            raise ValueError(
+                f"rank 0 has not made {run.folder} within {seconds:.0f} s: is logs={chosen.logs} on a shared disk?"
+            )
+        time.sleep(0.2)
+    return run
+
+
+def _without_record(stored: Config) -> Config:
+    return {key: value for key, value in stored.items() if key != "record"}

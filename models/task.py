@@ -1,0 +1,121 @@
+"""The base of all tasks: one step for three stages, keyed randomness, optimizer and schedule handed in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partialmethod
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+
+from datamodule.data import Batch
+from models.scores import Evaluation
+
+Array = NDArray[Any]
+Optimizer = torch.optim.Optimizer
+Schedule = Callable[..., torch.optim.lr_scheduler.LRScheduler]
+
+
+class ImageTask(pl.LightningModule):
+    """A network with its loss, metrics, optimizer and schedule; a task says what loss and metrics see of the logits.
+
+    net: image (B, C, H, W) float → logits. optimizer: called with the network. schedule: called with the optimizer,
+    total_steps and steps_per_epoch. metrics: torchmetrics by name, logged as `val/<name>`.
+
+    Each training step's random numbers (dropout, drop path) come from (seed, epoch, batch, rank) alone, so that a run
+    resumed in mid-epoch draws what the undisturbed one would have drawn.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[[nn.Module], Optimizer],
+        schedule: Schedule,
+        metrics: Mapping[str, Metric],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.net, self.loss, self.make_optimizer, self.make_schedule, self.seed = net, loss, optimizer, schedule, seed
+        self.metrics = MetricCollection(dict(metrics), prefix="val/")
+        # (sum of losses over images, images); no buffers, since averaged weights would average them too
+        self.loss_sums = {"train": torch.zeros(2), "val": torch.zeros(2)}
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.net(image)
+
+    def step(self, batch: Batch, batch_idx: int, stage: str) -> Tensor:
+        logits = self(batch.image)
+        loss = self.loss(logits, batch.target)
+        count = torch.ones((), device=loss.device) * len(batch.image)
+        self.loss_sums[stage] = self.loss_sums[stage].to(loss.device) + torch.stack(
+            [loss.detach().float() * count, count]
+        )
+        if stage == "val":
+            self.metrics.update(self.prediction(logits), batch.target)
+        return loss
+
+    training_step = partialmethod(step, stage="train")
+    validation_step = partialmethod(step, stage="val")
+
+    def prediction(self, logits: Tensor) -> Tensor:
+        """What the metrics see; float32, since a metric in bf16 counts wrong."""
+        return logits.float()
+
+    def temperature(self, logits: Array, target: Array) -> float | None:
+        """What to divide logits by so that probabilities can be trusted; None where a task has no probabilities."""
+        return None
+
+    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Evaluation:
+        """Every figure of merit of one split; the bootstrap's random numbers are fixed, so figures repeat."""
+        raise NotImplementedError
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        torch.manual_seed(step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
+
+    def on_train_epoch_start(self) -> None:
+        self.loss_sums["train"] = torch.zeros(2)
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/loss", self.mean_loss("train"), sync_dist=True)
+
+    def on_validation_epoch_start(self) -> None:
+        self.loss_sums["val"] = torch.zeros(2)
+        self.metrics.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/loss", self.mean_loss("val"), sync_dist=True)
+        self.log_dict(self.metrics.compute())
+
+    def mean_loss(self, stage: str) -> float:
+        """Mean over the images seen so far in this epoch."""
+        total, count = self.loss_sums[stage].tolist()
+        return total / max(count, 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["loss_sums"] = self.loss_sums
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.loss_sums = checkpoint["loss_sums"]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.net)
+        steps = int(self.trainer.estimated_stepping_batches)
+        per_epoch = max(1, -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches))
+        schedule = self.make_schedule(optimizer, total_steps=steps, steps_per_epoch=per_epoch)
+        plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        how = {"interval": "epoch", "monitor": "val/loss"} if plateau else {"interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
+
+
+def step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
+    """A 63-bit seed of its own for each step (splitmix64's finisher over the mixed-in numbers)."""
+    state = seed
+    for number in (epoch, batch, rank):
+        state = (state * 0x9E3779B97F4A7C15 + number + 1) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return state >> 1

@@ -1,0 +1,188 @@
+"""From a plain configuration and a run folder to a trained model."""
+
+import copy
+import logging
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from datamodule.data import ImageData
+from models.callbacks import FiniteLoss, Limits, Progress
+from models.checkpoint import WholeFiles
+from models.inference import example, sample
+from models.model_file import load_weights, start_from, weights_sha256
+from models.outcome import Outcome, conclude
+from models.record import environment
+from models.runs import Run, find
+from models.settings import TrainerSettings, duration
+from models.speed import Bench, Speed, choose, spelt
+from models.task import ImageTask
+from utils.build import build, check_third_party, settings
+
+log = logging.getLogger(__name__)
+Config = dict[str, Any]
+
+
+def train(config: Config, run: Run, resume: bool = False) -> Outcome:
+    """Trains into the run folder. When memory runs out it starts again with half the batch and twice the accumulation.
+
+    config: plain and resolved, as `utils.build.plain` gives it. resume: go on from the run's last checkpoint.
+    """
+    config = copy.deepcopy(config)
+    check_third_party(config)
+    while True:
+        try:
+            return _train(config, run, resume)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or not _halve_batch(config):
+                raise
+        resume = False
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _halve_batch(config: Config) -> bool:
+    size = int(config["datamodule"]["batch_size"])
+    if size < 2:
+        return False
+    config["datamodule"]["batch_size"] = size // 2
+    config["trainer"]["accumulate_grad_batches"] *= 2
+    log.warning("out of memory at batch size %d: starting again with %d, gradients accumulated over %d batches",
+                size, size // 2, config["trainer"]["accumulate_grad_batches"])  # fmt: skip
+    return True
+
+
+def _train(config: Config, run: Run, resume: bool) -> Outcome:
+    limits = settings(TrainerSettings, config["trainer"], "trainer.")
+    prepare_torch(limits)
+    data: ImageData = build(config["datamodule"], seed=config["seed"])
+    data.prepare()
+    if resume:
+        _refuse_other_data(run, data)
+    task = make_task(config, data)
+    parent = _start_from_weights(config, task)
+    record = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "environment": environment(),
+        "data": {"digest": data.digest, **data.sizes},
+        "weights": {"initial": weights_sha256(task.net.state_dict()), "parent": parent},
+    }
+    settle_choices(config, limits, task, data)
+    trainer = make_trainer(config, run, task, data)
+    if trainer.is_global_zero:
+        run.write(config | {"record": run.read()["record"] if resume else record})
+    trainer.fit(task, data, ckpt_path=run.last if resume else None, weights_only=True)
+    return conclude(config, run, trainer, task, data)
+
+
+def prepare_torch(limits: TrainerSettings) -> None:
+    """Threads and determinism of this process."""
+    if limits.threads:
+        torch.set_num_threads(limits.threads)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Deterministic mode would fill every fresh tensor first; no kernel used here reads one before it writes it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def make_task(config: Config, data: ImageData) -> ImageTask:
+    """The network, initialised from the seed alone, in its task."""
+    torch.manual_seed(config["seed"])
+    shape = data.preprocessing
+    net = build(
+        config["models"], num_classes=len(data.classes), channels=shape.channels, height=shape.height, width=shape.width
+    )
+    if hasattr(net, "prepare"):
+        net.prepare(sample(data))
+    return build(
+        config["task"],
+        net=net,
+        optimizer=build(config["optimizers"]),
+        schedule=build(config["schedulers"]),
+        num_classes=len(data.classes),
+        seed=config["seed"],
+    )
+
+
+def _start_from_weights(config: Config, task: ImageTask) -> str | None:
+    """Loads resume_weights_training's weights; answers their hash, the new model's parent."""
+    source = config["resume_weights_training"]
+    if not source:
+        return None
+    file = source if str(source).endswith(".safetensors") else find(source, config["logs"]).model_file
+    weights = load_weights(file)
+    fresh = start_from(task.net, weights)
+    log.info("weights from %s%s", file, f"; as initialised (other shape or new): {', '.join(fresh)}" if fresh else "")
+    return weights_sha256(weights)
+
+
+def _refuse_other_data(run: Run, data: ImageData) -> None:
+    before = run.read()["record"]["data"]["digest"]
+    if before != data.digest:
+        raise ValueError(
+            f"the data changed since {run.folder.name} started (digest {before[:12]} then, {data.digest[:12]} now): "
+            f"start anew from its weights with resume_weights_training={run.folder}"
+        )
+
+
+def settle_choices(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> None:
+    """Measures what is `auto` and writes each choice as a literal, so that a rerun repeats it instead of measuring."""
+    shape = data.preprocessing
+    config["datamodule"] |= {"height": shape.height, "width": shape.width, "channels": shape.channels}
+    config["datamodule"] |= {"mean": list(shape.mean), "std": list(shape.std)}
+    if limits.speed == "auto":
+        config["trainer"] |= _measured_speed(config, limits, task, data)
+    torch.set_num_threads(config["trainer"]["threads"] or torch.get_num_threads())
+    config["trainer"]["threads"] = torch.get_num_threads()
+    Speed(config["trainer"]["speed"]).apply(task.net)
+
+
+def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> Config:
+    probe = pl.Trainer(accelerator=limits.accelerator, devices=1, logger=False, enable_checkpointing=False)
+    batch = example(data, probe.strategy.root_device)
+    usual = torch.get_num_threads()
+    threads = [usual] if limits.threads or usual == 1 or batch.image.device.type != "cpu" else [1, usual]
+    bench = Bench(task.net, task.loss, build(config["optimizers"]), batch.image, batch.target)
+    best, table = choose(bench, limits.max_epochs * data.steps_per_epoch(), threads)
+    log.info(spelt(best, table))
+    return {"speed": best.mode, "threads": best.threads}
+
+
+def make_trainer(config: Config, run: Run, task: ImageTask, data: ImageData) -> pl.Trainer:
+    """Lightning's trainer with this project's checkpoints, limits and loggers, and none of its per-step extras."""
+    limits = settings(TrainerSettings, config["trainer"])
+    nodes = [node for node in config["callback"].values() if isinstance(node, dict) and "_target_" in node]
+    loggers = [node for node in config["logger"].values() if node]
+    names = {"folder": str(run.folder), "run_name": run.folder.name, "experiment_name": run.folder.parent.name}
+    callbacks = [build(node, folder=str(run.checkpoints)) for node in nodes]
+    callbacks += [
+        FiniteLoss(limits.log_every_n_steps),
+        Limits(limits.max_steps, duration(limits.max_time) if limits.max_time else None),
+    ]
+    if limits.progress:
+        callbacks.append(Progress(data.batch_size))
+    return pl.Trainer(
+        accelerator=limits.accelerator,
+        devices=limits.devices,
+        num_nodes=limits.num_nodes,
+        strategy=limits.strategy,
+        precision=Speed(limits.speed).precision,  # type: ignore[arg-type]
+        max_epochs=limits.max_epochs,
+        max_steps=limits.max_steps,
+        accumulate_grad_batches=limits.accumulate_grad_batches,
+        gradient_clip_val=limits.gradient_clip_val,
+        check_val_every_n_epoch=limits.check_val_every_n_epoch,
+        log_every_n_steps=limits.log_every_n_steps,
+        deterministic=limits.deterministic,
+        callbacks=callbacks,
+        logger=[build(node, **names) for node in loggers],
+        plugins=[WholeFiles()],
+        default_root_dir=run.folder,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )

@@ -1,0 +1,249 @@
+"""The one place beside the entry points that knows Hydra: command line in, checked configuration, built objects out."""
+
+import functools
+import hashlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from utils.signature import Signature, nearest, problems, signature_in_source, signature_of_object
+
+Settings = TypeVar("Settings")
+
+ROOT = Path(__file__).parent.parent
+CONFIGURATION = ROOT / "configuration"
+OWN = ("models.", "datamodule.", "utils.", "active.", "tuning.", "serving.")
+THIRD_PARTY = tuple(
+    f"{name}."
+    for name in ("torch", "torchvision", "torchmetrics", "timm", "pytorch_lightning", "segmentation_models_pytorch")
+)
+PIP_NAMES = {"mlflow": "-r requirements-trackers.txt", "wandb": "-r requirements-trackers.txt"}
+
+# Keys whose values are paths, globs or URLs: quoted and expanded before Hydra's grammar sees them.
+PATH_KEYS = {"root", "file", "source", "output", "run", "reproduce", "logs", "cache_dir", "checkpoint", "data"}
+PATH_KEYS |= {"compare", "teacher", "resume_full_training", "resume_weights_training", "pretrained", "database", "server"}
+
+NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
+
+
+class ConfigurationError(ValueError):
+    """The user's configuration cannot work; the message names the key, the value and the way out."""
+
+
+def command(main: Callable[[], None]) -> None:
+    """Runs a `hydra.main` function on a prepared command line; a user's mistake ends in one clear message, status 2."""
+    multirun = "-m" in sys.argv or "--multirun" in sys.argv
+    sys.argv[1:] = [item for argument in sys.argv[1:] for item in prepared(argument, multirun)]
+    wants_trace = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+        if wants_trace:
+            raise
+        print(f"error: {explained(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def prepared(argument: str, multirun: bool = False) -> list[str]:
+    """One override as Hydra's grammar takes it: paths quoted, timm's names of models and optimizers spelt out."""
+    key, equals, value = argument.partition("=")
+    if not equals or key.startswith("-"):
+        return [argument]
+    if key.rpartition(".")[2] in PATH_KEYS:
+        return [f"{key}={value if multirun and _parses(argument) else _quoted_path(value)}"]
+    if key == "optimizers.option" and value not in ("auto", "null"):
+        key = "optimizers"
+    if key in NAMED_BY_TIMM and value.isidentifier() and not (CONFIGURATION / key / f"{value}.yaml").exists():
+        return [f"{key}=timm", f"{key}.{NAMED_BY_TIMM[key]}={value}"]
+    return [f"{key}={value}"]
+
+
+def _quoted_path(value: str) -> str:
+    if value in ("null", "true", "false", "True", "False", "auto", "latest", "") or value[0] in "'\"":
+        return value
+    expanded = str(Path(value).expanduser()) if value.startswith("~") else value
+    return "'" + expanded.replace("'", "\\'") + "'"
+
+
+def _parses(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return True
+
+
+def explained(error: BaseException) -> str:
+    """The message of an error, with the nearest right key where a key was misspelt."""
+    lines = [
+        line for line in str(error).splitlines() if line.strip() and not line.startswith(("See https", "To append"))
+    ]
+    text = "\n".join(lines)
+    if isinstance(error, HydraException) and "Could not override '" in text:
+        key = text.split("Could not override '")[1].split("'")[0]
+        return f"{key}: there is no such key; {nearest(key, known_keys())}"
+    return text
+
+
+def known_keys() -> list[str]:
+    """Every dotted key of every yaml below configuration/, with groups as their prefix."""
+    keys = []
+    for file in CONFIGURATION.rglob("*.yaml"):
+        folder = file.parent.relative_to(CONFIGURATION).as_posix()
+        prefix = "" if folder in (".", "experiment") else folder.replace("/", ".") + "."
+        keys += [prefix + key for key, _ in _leaves(OmegaConf.load(file))]
+    return sorted(set(keys))
+
+
+def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name in node if isinstance(node, DictConfig) else ():
+        key = str(name)
+        child = node._get_node(key)
+        if key not in ("defaults", "_target_", "_partial_", "hydra"):
+            yield f"{prefix}{key}", child
+            yield from _leaves(child, f"{prefix}{key}.")
+
+
+def plain(cfg: Any) -> Any:
+    """A resolved plain container; a missing value (`???`) is refused by name."""
+    if missing := sorted(OmegaConf.missing_keys(cfg)):
+        raise ConfigurationError(f"{missing[0]} has no value: give {missing[0]}=… on the command line")
+    return OmegaConf.to_container(cfg, resolve=True)
+
+
+def overridden(stored: dict[str, Any], overrides: list[str], ignore: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A stored configuration with the command line's values laid over it; unknown keys and other groups are refused."""
+    config = OmegaConf.create(stored)
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        if key in ignore:
+            continue
+        known = list(flat_keys(stored))
+        if key not in known or override.is_add() or override.is_delete():
+            raise ConfigurationError(
+                f"{override.input_line}: only values of the stored configuration can be changed; {nearest(key, known)}"
+            )
+        if isinstance(stored.get(key), dict):
+            raise ConfigurationError(
+                f"{override.input_line}: the stored run has its own {key}; start a new run to choose another"
+            )
+        OmegaConf.update(config, key, override.value())
+    return plain(config)
+
+
+def flat_keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a nested dict, inner nodes too."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{key}"
+        yield from flat_keys(value, f"{prefix}{key}.")
+
+
+def digest(config: dict[str, Any]) -> str:
+    """sha256 of a plain configuration, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def targets(config: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node with a `_target_`, with its dotted key."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield prefix.rstrip("."), config
+        for key, value in config.items():
+            yield from targets(value, f"{prefix}{key}.")
+    elif isinstance(config, list):
+        for place, value in enumerate(config):
+            yield from targets(value, f"{prefix}{place}.")
+
+
+def check_own(config: dict[str, Any]) -> None:
+    """Refuses wrong names and types of the project's own targets, read from their source: torch is not imported."""
+    _refuse([line for key, node in targets(config) for line in _problems(key, node, own=True)])
+
+
+def check_third_party(config: dict[str, Any]) -> None:
+    """The same for targets of other packages, which have to be imported for it; `_partial_` ones included."""
+    _refuse([line for key, node in targets(config) for line in _problems(key, node, own=False)])
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
+        raise ConfigurationError("\n".join(found))
+
+
+def _problems(key: str, node: dict[str, Any], own: bool) -> list[str]:
+    target = node["_target_"]
+    _require_allowed(key, target)
+    if target.startswith(OWN) != own:
+        return []
+    signature = signature_in_source(target) if own else signature_of_object(_imported(target))
+    return [f"{key}.{line}" for line in problems(target, _arguments(node), signature or Signature(open_ended=True))]
+
+
+def _arguments(node: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in node.items() if name not in ("_target_", "_partial_", "option")}
+
+
+def _require_allowed(key: str, target: str) -> None:
+    if not target.startswith(OWN + THIRD_PARTY):
+        allowed = ", ".join(prefix.rstrip(".") for prefix in OWN + THIRD_PARTY)
+        raise ConfigurationError(f"{key}._target_={target}: only targets of these packages are built: {allowed}")
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or module).partition(".")[0]
+        if target.startswith(OWN) and (ROOT / package).is_dir():
+            raise ConfigurationError(f"{target}: there is no module {error.name}") from error
+        install = PIP_NAMES.get(package, package)
+        raise ConfigurationError(f"{target} needs {package}: pip install {install}") from error
+    except AttributeError as error:
+        raise ConfigurationError(f"{target}: {module} has no {name}") from error
+
+
+def build(node: Any, **handed_in: Any) -> Any:
+    """The object that a node describes; lists and dicts are built inside out, plain values stay.
+
+    handed_in: arguments that only the caller knows (number of classes, a model); they win over the node's,
+    and those that its target does not take are left out. A `_partial_: true` node answers a function.
+    """
+    config = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
+    return _built(config, handed_in)
+
+
+def _built(config: Any, handed_in: dict[str, Any]) -> Any:
+    if isinstance(config, list):
+        return [_built(item, {}) for item in config]
+    if not isinstance(config, dict):
+        return config
+    arguments = {name: _built(value, {}) for name, value in _arguments(config).items()}
+    if "_target_" not in config:
+        return arguments | handed_in
+    _require_allowed("", config["_target_"])
+    function = _imported(config["_target_"])
+    arguments |= _taken(function, handed_in)
+    return functools.partial(function, **arguments) if config.get("_partial_") else function(**arguments)
+
+
+def _taken(function: Callable[..., Any], handed_in: dict[str, Any]) -> dict[str, Any]:
+    """What is handed in, less what the function does not take (a torchvision model knows no image height)."""
+    signature = signature_of_object(function) if handed_in else Signature()
+    return {name: value for name, value in handed_in.items() if signature.open_ended or name in signature.types}
+
+
+def settings(kind: type[Settings], values: dict[str, Any], prefix: str = "") -> Settings:
+    """A frozen settings dataclass from plain values; wrong names, types and combinations are refused by key."""
+    _refuse([f"{prefix}{line}" for line in problems(kind.__name__, values, signature_of_object(kind))])
+    return kind(**values)

@@ -1,0 +1,164 @@
+"""Charts as pictures, drawn by matplotlib (Agg, no window, no global state); it is imported when the first is drawn."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from utils.charts import MOST_CELLS_WITH_TEXT, PALETTE, Axis, Chart, Matrix, Picturable, Series, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS = {meaning: light for meaning, (light, _) in PALETTE.items()}
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": COLORS["line"],
+    "axes.grid": True,
+    "axes.labelcolor": COLORS["soft"],
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": COLORS["ink"],
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "font.size": 9,
+    "grid.color": COLORS["line"],
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "text.color": COLORS["ink"],
+    "text.parse_math": False,  # a class may be called "$5 and $10"
+    "xtick.color": COLORS["soft"],
+    "ytick.color": COLORS["soft"],
+}
+LARGEST = 24.0  # inches
+DOTS = 150  # per inch
+
+
+def draw(chart: Picturable) -> "Figure":
+    """The chart as a matplotlib figure, for a file or for TensorBoard."""
+    return _draw_matrix(chart) if isinstance(chart, Matrix) else _draw_chart(chart)
+
+
+def png(chart: Picturable) -> bytes:
+    """The chart as a PNG file's content."""
+    content = BytesIO()
+    with _quiet():
+        draw(chart).savefig(content, format="png", dpi=DOTS)
+    return content.getvalue()
+
+
+def _draw_chart(chart: Chart) -> "Figure":
+    width = min(max(6.4, 0.16 * len(chart.x.categories)), LARGEST)
+    with _canvas((4.8, 4.8) if chart.square else (width, 3.4)) as (figure, axes):
+        _place_names(axes, chart.x)
+        bars = [series for series in chart.series if series.kind == "bar"]
+        for series in chart.series:
+            _plot(axes, series, _positions(series, chart.x), bars)
+        _label(axes, chart)
+    return figure
+
+
+def _draw_matrix(matrix: Matrix) -> "Figure":
+    side = min(max(5.0, 0.11 * len(matrix.classes) + 1.5), LARGEST)
+    with _canvas((side, side)) as (figure, axes):
+        axes.grid(False)
+        for cells, color, top in matrix.parts():
+            axes.imshow(cells, cmap=_shades(color), vmin=0, vmax=top, interpolation="nearest")
+        _name_classes(axes, matrix)
+        if len(matrix.classes) <= MOST_CELLS_WITH_TEXT:
+            _write_cells(axes, matrix)
+    return figure
+
+
+@contextmanager
+def _canvas(size: tuple[float, float]) -> Iterator[tuple["Figure", "Axes"]]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A class name in a script that the font lacks is drawn as boxes, without a warning for each letter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def _positions(series: Series, axis: Axis) -> Any:
+    places = {name: place for place, name in enumerate(axis.categories)}
+    return np.array([places[value] for value in series.x]) if places else np.asarray(series.x, np.float64)
+
+
+def _place_names(axes: "Axes", axis: Axis) -> None:
+    if not axis.categories:
+        return
+    names = [shortened(name) for name in axis.categories]
+    step = -(-len(names) // 120)
+    places = range(0, len(names), step)
+    turned = sum(map(len, names)) > 70
+    axes.set_xticks(
+        places, [names[place] for place in places], rotation=90 if turned else 0, fontsize=8 if step == 1 else 6
+    )
+    axes.set_xlim(-0.6, len(names) - 0.4)
+
+
+def _plot(axes: "Axes", series: Series, x: Any, bars: list[Series]) -> None:
+    color, y = COLORS[series.color], np.asarray(series.y, np.float64)
+    if series.kind == "bar":
+        spacing = float(np.diff(np.sort(x)).min()) if len(x) > 1 else 1.0
+        width = 0.8 * spacing / len(bars)
+        axes.bar(x + (bars.index(series) - (len(bars) - 1) / 2) * width, y, width, color=color, label=series.name)
+    elif series.kind == "points":
+        axes.scatter(x, y, s=12, alpha=0.6, color=color, label=series.name, linewidths=0)
+    else:
+        shape = "steps-mid" if series.kind == "step" else "default"
+        marker = "o" if series.kind == "marked" or len(x) == 1 else ""
+        line = ":" if series.dashed else "-"
+        axes.plot(x, y, line, color=color, label=series.name, drawstyle=shape, marker=marker, markersize=4)
+
+
+def _label(axes: "Axes", chart: Chart) -> None:
+    axes.set(title=chart.title, xlabel=chart.x.label, ylabel=chart.y.label)
+    for axis, scale in ((axes.xaxis, chart.x), (axes.yaxis, chart.y)):
+        if scale.percent:
+            axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+    if chart.x.range:
+        axes.set_xlim(chart.x.range)
+    if chart.y.range:
+        axes.set_ylim(chart.y.range)
+    if len(chart.series) > 1:
+        axes.legend()
+
+
+def _shades(color: str) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(color, [COLORS[f"{color}-0"], COLORS[f"{color}-1"]])
+
+
+def _name_classes(axes: "Axes", matrix: Matrix) -> None:
+    step = -(-len(matrix.classes) // 220)
+    places = range(0, len(matrix.classes), step)
+    names = [shortened(matrix.classes[place]) for place in places]
+    size = 8 if len(names) <= 30 else 5
+    axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=size)
+    axes.set_yticks(places, names, fontsize=size)
+    axes.tick_params(length=0)
+    axes.set(xlabel=matrix.columns, ylabel=matrix.rows, title=matrix.title)
+
+
+def _write_cells(axes: "Axes", matrix: Matrix) -> None:
+    for cells, _, top in matrix.parts():
+        for row, column in np.argwhere(~np.isnan(cells)):
+            value = float(cells[row, column])
+            color = COLORS["paper"] if value > 0.55 * top else COLORS["ink"]
+            axes.text(column, row, matrix.text(value), ha="center", va="center", fontsize=7, color=color)
