@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -87,7 +88,7 @@ def measure(command: list[str], watch: Watch, log: Path, folder: Path, environme
     if len(marks) < 2:
         raise RuntimeError(f"{' '.join(command)} left {len(marks)} values of {watch.column} below {watch.folder}, "
                            f"2 are needed:\n{log.read_text()[-3000:]}")  # fmt: skip
-    return Measured(whole, [later - mark for mark, later in zip(marks, marks[1:], strict=False)], watch.values())
+    return Measured(whole, [later - mark for mark, later in pairwise(marks)], watch.values())
 
 
 def _marks(process: "subprocess.Popen[bytes]", watch: Watch, started: float) -> list[Usage]:

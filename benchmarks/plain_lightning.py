@@ -4,6 +4,7 @@ Called by `benchmarks.training_speed`; alone: python -m benchmarks.plain_lightni
 """
 
 import argparse
+from typing import Any
 
 import pytorch_lightning as pl
 import timm
@@ -81,7 +82,7 @@ def transforms(size: int) -> tuple[Compose, Compose]:
 
 def loaders(root: str, size: int, batch: int, workers: int) -> tuple[DataLoader[object], DataLoader[object]]:
     train, val = transforms(size)
-    shared = {"batch_size": batch, "num_workers": workers, "persistent_workers": workers > 0}
+    shared: dict[str, Any] = {"batch_size": batch, "num_workers": workers, "persistent_workers": workers > 0}
     return (
         DataLoader(ImageFolder(f"{root}/train", train), shuffle=True, drop_last=True, **shared),
         DataLoader(ImageFolder(f"{root}/val", val), **shared),

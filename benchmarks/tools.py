@@ -9,7 +9,7 @@ from benchmarks.measure import Watch
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# timm's loaders refuse 0 workers because of persistent_workers=True; this changes that one argument and runs its script.
+# timm asks for persistent workers, which is refused where there are none: this changes that one argument.
 TIMM_WITHOUT_WORKERS = """
 import functools, runpy, sys, timm.data
 timm.data.create_loader = functools.partial(timm.data.create_loader, persistent_workers=False)
@@ -51,11 +51,10 @@ def evergreen(*overrides: str) -> Tool:
     """This project's train.py."""
 
     def call(job: Job) -> Call:
-        crop = "pad_crop" if job.size == 32 else "random_resized_crop"
         command = [
             sys.executable, "train.py", "datamodule=folder", f"datamodule.root={job.data}",
             f"datamodule.height={job.size}", f"datamodule.width={job.size}", f"datamodule.batch_size={job.batch}",
-            f"datamodule.cache_dir={job.output / 'cache'}", f"datamodule/augment={crop}",
+            f"datamodule.cache_dir={job.output / 'cache'}", *augmentation(job),
             f"datamodule.crop={evaluation_crop(job)}",
             "models=timm", f"models.architecture={job.model}", f"models.stem={job.stem}", "models.pretrained=false",
             "optimizers=adamw", f"optimizers.lr={job.lr}", f"optimizers.weight_decay={job.weight_decay}",
@@ -101,6 +100,13 @@ def lightning(workers: int) -> Tool:
         return Call(command, PROJECT, Watch(job.output, "*/*/metrics.csv", "val_accuracy"))
 
     return call
+
+
+def augmentation(job: Job) -> list[str]:
+    """Shifts by up to 4 px at 32 px, otherwise torchvision's classical resized crop; mirrored by chance in both."""
+    if job.size > 32:
+        return ["datamodule/augment=imagenet"]
+    return ["datamodule/augment=small", "datamodule.augment.flip._target_=datamodule.geometry.Flip"]
 
 
 def evaluation_crop(job: Job) -> float:

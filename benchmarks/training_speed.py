@@ -16,10 +16,11 @@ Cases (--cases):
 How: every tool trains the same images (`--images`, from CIFAR's train) for the same epochs and validates after each on
 a fifth as many of CIFAR's test; the tools take turns within one call, `--repeats` rounds, each round another seed, each
 run with empty caches. An epoch is watched from outside, from one line in the tool's own metrics file to the next, with
-its validation and its checkpoint; CPU-seconds are those of all the tool's processes. "Epoch" columns are the median epoch after the first,
-so they hold no start-up, no cache building, no measuring of the speed mode; "whole" columns are the command from start
-to end and hold all of that, and this project's model file, predictions and evaluation of the best epoch, which the
-peers do not make. A ratio is the median over the rounds of this project's figure against the row's in the same round.
+its validation and its checkpoint; CPU-seconds are those of all the tool's processes. Images a second are those of the
+median epoch after the first, so they hold no start-up, no cache building, no measuring of the speed mode; "whole" is
+the command from start to end and holds all of that, and this project's model file, predictions and evaluation of the
+best epoch, which the peers do not make. A ratio is the median over the rounds of this project's figure against the
+row's in the same round.
 
 Like for like: AdamW of one rate and decay, a cosine over all steps, no warm-up, no smoothing, drop of the last
 incomplete batch, mirroring, normalisation. At 32 px this project and Lightning shift by up to 4 px; timm has no such
@@ -106,7 +107,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="default: each case's own; at least 2")
     parser.add_argument("--repeats", type=int, default=3, help="rounds, each of another seed")
     parser.add_argument("--threads", type=int, help="of torch in every tool; default: torch's choice")
-    parser.add_argument("--accuracy", action="store_true", help="mobilenet, 10,240 images, 8 epochs unless told otherwise")
+    parser.add_argument("--accuracy", action="store_true", help="mobilenet, 10,240 images, 8 epochs by default")
     parser.add_argument("--json", type=Path, default=Path("logs/training_speed.json"))
     return parser.parse_args()
 
@@ -188,7 +189,8 @@ def ratio(own: Sequence[Usage], other: Sequence[Usage], kind: Kind) -> float:
 
 def speed_table(results: dict[str, Rounds], asked: argparse.Namespace) -> str:
     """A row a tool; the ratios say how many times faster this project is than the row."""
-    head = ("case", "tool", "images/CPU-s", "ratio", "images/s", "ratio", "whole CPU-s", "ratio", "whole s", "ratio", "accuracy", "bar")
+    measured = [cell for name in ("images/CPU-s", "images/s", "whole CPU-s", "whole s") for cell in (name, "ratio")]
+    head = ("case", "tool", *measured, "accuracy", "bar")
     cases = {case.name: case for case in chosen_cases(asked)}
     return markdown(head, [speed_row(cases[case], tool, rounds) for case, rounds in results.items() for tool in rounds])
 
@@ -239,7 +241,8 @@ def accuracy_row(case: str, tool: str, rounds: Rounds) -> list[str]:
 def markdown(head: Sequence[str], rows: list[list[str]]) -> str:
     widths = [max(len(row[column]) for row in (list(head), *rows)) for column in range(len(head))]
     lines = [list(head), ["-" * width for width in widths], *rows]
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines)
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def write(asked: argparse.Namespace, results: dict[str, Rounds], load_before: tuple[float, float, float]) -> None:
@@ -249,7 +252,10 @@ def write(asked: argparse.Namespace, results: dict[str, Rounds], load_before: tu
         "arguments": sys.argv[1:],
         "machine": machine() | {"load before": load_before, "load after": os.getloadavg()},
         "cases": {case.name: asdict(case) for case in chosen_cases(asked)},
-        "runs": {case: {tool: [asdict(one) for one in found] for tool, found in rounds.items()} for case, rounds in results.items()},
+        "runs": {
+            case: {tool: [asdict(one) for one in found] for tool, found in rounds.items()}
+            for case, rounds in results.items()
+        },
     }
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(record, indent=1))

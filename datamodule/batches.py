@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
     image: Tensor
     target: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # a tuple has a method of this name, which nobody needs here
     epoch: Tensor
     repeat: Tensor
 
@@ -65,7 +65,7 @@ def batch_loader(
 
 
 def worker_count(wanted: int | str, store: ImageStore) -> int:
-    """As wanted; "auto" takes one for each core where images are decoded in every epoch, otherwise none: they do not pay."""
+    """As wanted; "auto" takes one for each core where images are decoded in every epoch, elsewhere none: they cost more."""
     if isinstance(wanted, int):
         return wanted
     return cores() if isinstance(store.source, Streamed) else 0

@@ -16,7 +16,6 @@ from datamodule.parallel import cores, spread
 from utils.files import sync_folder, write_whole
 
 BLOCK_BYTES = 4 * 2**20
-SAMPLED_BLOCKS = 16
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Blocks:
 
     count: int
     shape: tuple[int, int, int]
+    transform: str
     sha256: tuple[str, ...] = ()
     bad: tuple[tuple[int, str], ...] = ()
 
@@ -52,7 +52,7 @@ def read_blocks(file: Path) -> Blocks | None:
     try:
         said = json.loads(beside(file).read_bytes())
         bad = tuple((row, reason) for row, reason in said["bad"])
-        blocks = Blocks(said["count"], tuple(said["shape"]), tuple(said["sha256"]), bad)
+        blocks = Blocks(said["count"], tuple(said["shape"]), said["transform"], tuple(said["sha256"]), bad)
         return blocks if file.stat().st_size == blocks.nbytes else None
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
@@ -107,12 +107,12 @@ def load(file: Path, blocks: Blocks) -> Pixels | None:
     return pixels if whole else None
 
 
-def is_sound(file: Path, blocks: Blocks) -> bool:
-    """Whether blocks spread over the file, the first and the last among them, are as they were written."""
+def is_sound(file: Path, blocks: Blocks, sample: int) -> bool:
+    """Whether so many blocks spread over the file, the first and the last among them, are as they were written."""
     jobs = list(zip(blocks.spans, blocks.sha256, strict=True))
-    places = np.unique(np.linspace(0, len(jobs) - 1, min(SAMPLED_BLOCKS, len(jobs))).astype(int))
-    with file.open("rb") as source:
-        return all(_read_block(source.fileno(), blocks, *jobs[place]) for place in places)
+    places = np.unique(np.linspace(0, len(jobs) - 1, min(sample, len(jobs))).astype(int))
+    with file.open("rb") as source, ThreadPoolExecutor(cores()) as pool:
+        return all(pool.map(lambda place: _read_block(source.fileno(), blocks, *jobs[place]), places))
 
 
 def _read_block(descriptor: int, blocks: Blocks, span: range, sha256: str, into: Pixels | None = None) -> bool:

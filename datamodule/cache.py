@@ -20,6 +20,7 @@ from datamodule.decode import BadImage
 from datamodule.inventory import Inventory, Rows
 from datamodule.memory import free_memory
 from datamodule.parallel import spread
+from datamodule.reuse import reusing
 from datamodule.stores import ImageStore, InRam, OnDisk, Pixelled, Reader, Streamed, Transform
 from utils.files import write_whole
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "ram", "disk", "stream"]
 RAM_SHARE, DISK_SHARE = 0.5, 0.9
+SAMPLED_BLOCKS = 16  # checked of a cache that stays on the disk
 CHUNK = 64
 
 
@@ -57,7 +59,7 @@ def open_store(
     """
     rows = np.arange(len(inventory)) if rows is None else rows
     file = cache_dir / "pixels" / f"{_key(inventory, rows, transform)}.u8"
-    empty = Blocks(len(rows), transform.shape)
+    empty = Blocks(len(rows), transform.shape, transform.key)
     choice = choose(mode, empty.nbytes, read_blocks(file) is not None, cache_dir)
     log.info("%d images of %s: %s", len(rows), " x ".join(map(str, transform.shape)), choice.why)
     with writing_below(cache_dir), _locked(file):
@@ -65,7 +67,8 @@ def open_store(
             source: Pixelled = Streamed(reader, transform, inventory.path)
             places, bad = rows, _undecodable(file, rows, reader, transform) if on_bad_image == "skip" else {}
         else:
-            source, blocks = _cached(file, empty, lambda place: transform(reader(int(rows[place]))), choice)
+            contents = inventory.sha256[rows].tolist()
+            source, blocks = _cached(file, empty, contents, lambda place: transform(reader(int(rows[place]))), choice)
             places, bad = np.arange(len(rows)), {int(rows[place]): reason for place, reason in blocks.bad}
     if on_bad_image == "raise":
         leave_out(inventory, bad, on_bad_image)
@@ -102,23 +105,26 @@ def _key(inventory: Inventory, rows: Rows, transform: Transform) -> str:
     return hashlib.sha256(contents.encode()).hexdigest()[:24]
 
 
-def _cached(file: Path, empty: Blocks, produce: Reader, choice: Choice) -> tuple[Pixelled, Blocks]:
-    for attempt in ("found", "built"):
-        blocks = read_blocks(file) if attempt == "found" else build(file, empty, produce)
-        if blocks is None:
-            continue
-        source = _open(file, blocks, choice)
-        if source is not None:
-            return source, blocks
+def _cached(file: Path, empty: Blocks, contents: list[str], produce: Reader, choice: Choice) -> tuple[Pixelled, Blocks]:
+    found = read_blocks(file)
+    source = None if found is None else _open(file, found, choice)
+    if found is not None and source is not None:
+        return source, found
+    if found is not None:
         log.warning("the image cache %s is damaged; it is built anew", file)
-    raise OSError(f"the image cache {file} was damaged while it was written; check the disk below datamodule.cache_dir")
+    built = build(file, empty, reusing(file, empty, contents, produce))
+    source = _open(file, built, choice)
+    if source is None:
+        raise OSError(f"the image cache {file} was damaged while it was written; check the disk, or move cache_dir")
+    return source, built
 
 
 def _open(file: Path, blocks: Blocks, choice: Choice) -> Pixelled | None:
+    """None where it is damaged."""
     if choice.mode == "ram":
         pixels = load(file, blocks)
         return None if pixels is None else InRam(pixels, file)
-    return OnDisk(file, blocks.shape) if is_sound(file, blocks) else None
+    return OnDisk(file, blocks.shape) if is_sound(file, blocks, SAMPLED_BLOCKS) else None
 
 
 def _undecodable(file: Path, rows: Rows, reader: Reader, transform: Transform) -> dict[int, str]:

@@ -13,7 +13,7 @@ FROM_YIQ = np.linalg.inv(TO_YIQ)
 
 
 class ColorJitter(Transform):
-    """Brightness, contrast and saturation by factors of up to 1 ± the number given, hue by up to ± that share of a turn.
+    """Brightness, contrast and saturation by factors of up to 1 ± the number given, hue by up to that share of a turn.
 
     All four are one linear map of each sample's colours; hue turns in YIQ space. Images without three colours keep
     their saturation and hue.
@@ -24,7 +24,9 @@ class ColorJitter(Transform):
     ) -> None:
         self.spans = (brightness, contrast, saturation, hue)
         if min(self.spans) < 0 or max(self.spans[:3]) > 1 or hue > 0.5:
-            raise ValueError(f"brightness, contrast, saturation {self.spans[:3]} must lie in [0, 1], hue {hue} in [0, 0.5]")
+            raise ValueError(
+                f"brightness, contrast, saturation {self.spans[:3]} must be in [0, 1], hue {hue} in [0, 0.5]"
+            )
 
     def __call__(self, image: Tensor, target: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         bright, contrast, saturation, hue = ((2 * draws.uniform(4) - 1) * self.spans).T

@@ -45,7 +45,7 @@ class ImageData(DataSettings, LightningDataModule):
         raise NotImplementedError
 
     def reader(self, inventory: Inventory) -> Reader:
-        """A function of a row number that gives its pixels (H, W, C), in `self.channels` channels unless that is None."""
+        """Gives a row number's pixels (H, W, C), in `self.channels` channels unless that is None."""
         raise NotImplementedError
 
     def encode(self, inventory: Inventory) -> Tensor:
@@ -80,7 +80,11 @@ class ImageData(DataSettings, LightningDataModule):
         self._prepared = True
 
     def setup(self, stage: str) -> None:
+        """Lightning's hook; a split without images is not run."""
         self.prepare()
+        for split in ("val", "test"):
+            if self.trainer is not None and not self.sizes[split]:
+                setattr(self.trainer, f"limit_{split}_batches", 0)
 
     def _settled(self) -> tuple[Inventory, Skipped]:
         return settle(
@@ -107,11 +111,15 @@ class ImageData(DataSettings, LightningDataModule):
         return max(read(row).shape[2] for row in rows.tolist())
 
     def _fitted_transforms(self) -> dict[str, Transform]:
-        chosen = {name: transform for name, transform in (self.augment or {}).items() if transform is not None}
-        for name, transform in chosen.items():
-            if not isinstance(transform, Transform):
-                raise ValueError(f"datamodule.augment.{name}={transform!r} is no transform; name one by _target_, or null for none")
-        return {name: transform.fitted(*self.preprocessing.sides) for name, transform in chosen.items()}
+        fitted = {}
+        for name, transform in (self.augment or {}).items():
+            if isinstance(transform, Transform):
+                fitted[name] = transform.fitted(*self.preprocessing.sides)
+            elif transform is not None:
+                raise ValueError(
+                    f"datamodule.augment.{name}={transform!r} is no transform; name its _target_, or give null"
+                )
+        return fitted
 
     def _open_stores(self) -> None:
         """One store for all images, or two where training draws its crops from whole, larger pictures."""
@@ -126,12 +134,12 @@ class ImageData(DataSettings, LightningDataModule):
         check_classes(self.inventory)
         self.skipped = self.skipped + skipped
         self._training_store, self._evaluation_store = stores[0], stores[-1]
-        shape = self.preprocessing.width / self.preprocessing.height
-        self._aspect = np.full(len(self.inventory), shape) if squash is None else self.inventory.width / self.inventory.height
+        seen = self.inventory if squash else self.preprocessing
+        self._aspect = np.broadcast_to(seen.width / seen.height, len(self.inventory))  # of what a stored picture shows
 
     def _open(self, transform: Fit | Squash, rows: Rows | None = None) -> ImageStore:
-        reader, folder = self.reader(self.inventory), Path(self.cache_dir)
-        return open_store(self.inventory, transform, reader, folder, rows=rows, mode=self.cache, on_bad_image=self.on_bad_image)
+        options: Any = {"rows": rows, "mode": self.cache, "on_bad_image": self.on_bad_image}
+        return open_store(self.inventory, transform, self.reader(self.inventory), Path(self.cache_dir), **options)
 
     def _measure(self) -> None:
         """Mean and std of the training images, where they are not given."""
@@ -146,22 +154,19 @@ class ImageData(DataSettings, LightningDataModule):
         """Shuffled by (seed, epoch), from where the trainer stands."""
         return self._loader("train", self._training_store, self._training_batches(*self._place()))
 
-    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        return self._split_loader("val")
+    def val_dataloader(self) -> BatchLoader:
+        return self.rows_dataloader(self.inventory.rows("val"), "val")
 
-    def test_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        return self._split_loader("test")
-
-    def _split_loader(self, split: str) -> BatchLoader | list[BatchLoader]:
-        rows = self.inventory.rows(split)
-        return self.rows_dataloader(rows, split) if len(rows) else []
+    def test_dataloader(self) -> BatchLoader:
+        return self.rows_dataloader(self.inventory.rows("test"), "test")
 
     def rows_dataloader(self, rows: Rows, name: str = "rows") -> BatchLoader:
         """Any rows of the inventory, in order and as evaluation sees them."""
         store = self._evaluation_store
         if store is not self._training_store and (self.inventory.split[rows] == "train").any():
             store = self._open(Fit(self.preprocessing), rows)
-        return self._loader(name, store, EvaluationBatches(rows, self.eval_batch_size or self.batch_size, *self._place()))
+        size = self.eval_batch_size or self.batch_size
+        return self._loader(name, store, EvaluationBatches(rows, size, *self._place()))
 
     def steps_per_epoch(self, world_size: int = 1) -> int:
         """Batches of an epoch of training on so many processes."""
@@ -192,11 +197,12 @@ class ImageData(DataSettings, LightningDataModule):
         if self.trainer is None:
             return 0, 0
         loop, limit = self.trainer.fit_loop, self.trainer.limit_train_batches
-        epoch, done = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current.processed
-        if epoch.ready == epoch.processed:  # between two epochs
-            return epoch.processed, 0
+        begun, ended = _begun_and_ended(loop.epoch_progress)
+        if begun == ended:  # between two epochs
+            return ended, 0
         last = min(length, limit) if isinstance(limit, int) else int(length * limit)
-        return (epoch.processed, done) if done < last else (epoch.processed + 1, 0)
+        _, done = _begun_and_ended(loop.epoch_loop.batch_progress)
+        return (ended, done) if done < last else (ended + 1, 0)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Only what the model reads goes to the device."""
@@ -213,3 +219,8 @@ class ImageData(DataSettings, LightningDataModule):
     def _draws(self, batch: Batch) -> Draws:
         epoch, index, repeat = (column.numpy() for column in (batch.epoch, batch.index, batch.repeat))
         return Draws(self.seed, epoch, index, repeat, self._aspect[index])
+
+
+def _begun_and_ended(progress: Any) -> tuple[int, int]:
+    """How many epochs, or batches of this epoch, Lightning began and got through."""
+    return progress.current.ready, progress.current.processed

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from datamodule.data import ImageData
-from datamodule.fingerprints import find_images, hashed
-from datamodule.inventory import Inventory, inventory_of, split_named
+from datamodule.inventory import Inventory
+from datamodule.layout import scan_folder
 from datamodule.readers import FileReader
 from datamodule.stores import Reader
 
@@ -25,38 +25,3 @@ class Folder(ImageData):
 
     def reader(self, inventory: Inventory) -> Reader:
         return FileReader(inventory.root, inventory.path, self.channels)
-
-
-def scan_folder(root: Path, cache_dir: Path) -> Inventory:
-    """The inventory of a folder; its splits are "" unless they are given by folders. Raises ValueError for no folder."""
-    if not root.is_dir():
-        raise ValueError(f"datamodule.root={root} is no folder; give one with a folder for each class")
-    found = find_images(root)
-    splits = given_splits(root)
-    places = [split_and_label(path, splits) for path in found.path]
-    given = {"split": [split for split, _ in places], "label": [label for _, label in places], "source": "folder"}
-    return inventory_of(root, {**hashed(root, found, cache_dir), **given}, class_folders(root, splits))
-
-
-def given_splits(root: Path) -> dict[str, str]:
-    """Folder name → split, where all folders are named as splits and hold folders of classes; else empty."""
-    names = folders(root)
-    splits = {name: split for name in names if (split := split_named(name))}
-    return splits if len(splits) == len(names) and any(folders(root / name) for name in splits) else {}
-
-
-def split_and_label(path: str, splits: dict[str, str]) -> tuple[str, str]:
-    """What the folders of a path say; "" where they say nothing."""
-    parts = path.split("/")[:-1]
-    split = splits[parts.pop(0)] if splits and parts else ""
-    return split, parts[0] if parts else ""
-
-
-def class_folders(root: Path, splits: dict[str, str]) -> list[str]:
-    """All classes' names, sorted, those without an image too."""
-    parents = [root / name for name in splits] or [root]
-    return sorted({name for parent in parents for name in folders(parent)})
-
-
-def folders(parent: Path) -> list[str]:
-    return sorted(entry.name for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))

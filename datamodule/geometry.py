@@ -98,9 +98,9 @@ class RandomResizedCrop(Geometric):
         ratio = np.exp(low + chance[:, self.tries : -2] * (high - low)) / draws.aspect[:, None]
         sides = np.stack((np.sqrt(area * ratio), np.sqrt(area / ratio)), axis=2)
         fits = (sides <= 1).all(axis=2)
-        first = sides[np.arange(len(draws)), fits.argmax(axis=1)]
-        sides = np.where(fits.any(axis=1)[:, None], first, self._largest(draws.aspect, shape))
-        place = np.where(fits.any(axis=1)[:, None], chance[:, -2:], 0.5)
+        first, found = sides[np.arange(len(draws)), fits.argmax(axis=1)], fits.sum(axis=1)[:, None] > 0
+        sides = np.where(found, first, self._largest(draws.aspect, shape))
+        place = np.where(found, chance[:, -2:], 0.5)
         return np.concatenate((place * (1 - sides), sides), axis=1)
 
     def _largest(self, aspect: Floats, shape: float) -> Floats:
@@ -159,10 +159,11 @@ def mirror(rows: Ints, axis: int) -> Motion:
 
 def resample(picture: Tensor, boxes: Floats, size: tuple[int, int], exact: bool) -> Tensor:
     """Each picture's box (B, 4: left, top, width, height as shares) at `size`; float, or the same type if exact."""
-    centres = 2 * (boxes[:, :2] + boxes[:, 2:] / 2) - 1
-    across, down = (
-        as_tensor(centres[:, axis, None] + boxes[:, 2 + axis, None] * ((2 * np.arange(side) + 1) / side - 1), picture.device)
-        for axis, side in ((0, size[1]), (1, size[0]))
+    down, across = (
+        as_tensor(
+            2 * (boxes[:, start, None] + boxes[:, start + 2, None] * (np.arange(side) + 0.5) / side) - 1, picture.device
+        )
+        for start, side in ((1, size[0]), (0, size[1]))
     )
     grid = torch.stack(torch.broadcast_tensors(across[:, None], down[:, :, None]), 3)
     mode = "nearest" if exact else "bilinear"

@@ -3,7 +3,8 @@
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -122,3 +123,33 @@ def read_csv(file: Path, root: Path | None = None, classes: Iterable[str] | None
     columns = dict(zip(COLUMNS, values, strict=True))
     names = sorted(set(columns["label"]) - {""}) if classes is None else classes
     return inventory_of(root or file.parent, columns, names)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Scans, checks and splits a folder of images and writes its inventory."""
+    from datamodule.checks import settle
+    from datamodule.layout import scan_folder
+
+    parser = ArgumentParser(prog="python -m datamodule.inventory", description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="DIR/<class>/*.jpg, or the same below train, val, test and pool")
+    parser.add_argument("--output", type=Path, help="the CSV; default: DIR/inventory.csv")
+    parser.add_argument("--val-share", type=float, default=0.15, help="of the images without a given split")
+    parser.add_argument("--test-share", type=float, default=0.15, help="of the images without a given split")
+    parser.add_argument("--salt", default="evergreen", help="another salt draws other splits")
+    parser.add_argument("--on-bad-image", choices=("raise", "skip"), default="raise")
+    parser.add_argument("--cache-dir", type=Path, default=Path(".cache"), help="where hashes are remembered")
+    given = vars(parser.parse_args(arguments))
+    folder, output = given.pop("folder").expanduser(), given.pop("output")
+    try:
+        inventory, _ = settle(scan_folder(folder, given["cache_dir"]), **given)
+        inventory.write_csv(output or folder / "inventory.csv")
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    counts = ", ".join(f"{len(inventory.rows(split))} {split}" for split in SPLIT_NAMES)
+    print(
+        f"{len(inventory)} images of {len(inventory.classes)} classes ({counts}): {output or folder / 'inventory.csv'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -95,7 +95,8 @@ class Erasing(Transform):
         box = _rectangle(chance[:, 3:5], sides[0] * chosen, sides[1] * chosen, width, height, inside=True)
         pixels = as_pixels(image)
         colour = as_tensor(255 * chance[:, 5:], image.device) if self.fill == "random" else _mean_colour(pixels)
-        return paste(pixels, colour.to(image.dtype)[:, None, None].expand(-1, 1, width, -1), box).permute(0, 3, 1, 2), target
+        blot = colour.to(image.dtype)[:, None, None].expand(-1, 1, width, -1)
+        return paste(pixels, blot, box).permute(0, 3, 1, 2), target
 
 
 def ring(chance: Floats) -> Ints:
@@ -125,14 +126,12 @@ def _blend(values: Tensor, partner: Tensor, share: Tensor) -> Tensor:
     return torch.lerp(values.index_select(0, partner), values, share.view(-1, *[1] * (values.ndim - 1)))
 
 
-def _rectangle(
-    place: Floats, wide: Floats, high: Floats, width: int, height: int, inside: bool = False
-) -> Ints:
+def _rectangle(place: Floats, wide: Floats, high: Floats, width: int, height: int, inside: bool = False) -> Ints:
     """(B, 4: left, top, right, bottom) in pixels, cut at the border; with `inside` it lies within the picture whole."""
     corners = []
     for axis, (side, length) in enumerate(((wide, width), (high, height))):
-        whole = np.round(side)
-        start = np.floor(place[:, axis] * (length - whole + 1)) if inside else np.round(place[:, axis] * length - whole / 2)
+        whole, where = np.round(side), place[:, axis]
+        start = np.floor(where * (length - whole + 1)) if inside else np.round(where * length - whole / 2)
         corners.append((np.clip(start, 0, length), np.clip(start + whole, 0, length)))
     (left, right), (top, bottom) = corners
     return np.stack((left, top, right, bottom), axis=1).astype(np.int64)

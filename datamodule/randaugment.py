@@ -93,7 +93,7 @@ def _maps(operation: Words, level: Floats, aspect: float) -> Floats:
 
 def retone(pixels: Tensor, operation: Words, level: Floats) -> Tensor:
     """Operations that map each value of a channel to another one: all through one table look-up."""
-    batch, height, width, channels = pixels.shape
+    batch, _, width, channels = pixels.shape
     value = torch.arange(256.0, device=pixels.device).expand(channels, -1)
     table = value.repeat(batch, 1, 1)
     for name in np.unique(operation).tolist():
@@ -144,7 +144,8 @@ def _equalize(value: Tensor, pixels: Tensor, level: Tensor) -> Tensor:
     return torch.where(step > 0, equal, value)
 
 
-Tone = Callable[[Tensor, Tensor, Tensor], Tensor]  # values (C, 256), pixels (n, H, W, C), level (n, 1, 1) -> (n, C, 256)
+# values (C, 256), pixels (n, H, W, C), level (n, 1, 1) -> new values (n, C, 256)
+Tone = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 TONES: dict[str, Tone] = {
     "brightness": _brightness,

@@ -14,15 +14,15 @@ def image_size(inventory: Inventory, height: int | None, width: int | None) -> t
     """Height and width as asked for; a side that is not follows the images' own shape where they share one."""
     own = np.unique(np.stack((inventory.height, inventory.width), axis=1), axis=0)
     high, wide = own[0].tolist() if len(own) == 1 else (MIXED_SIZE, MIXED_SIZE)
-    if height is None and width is None:
-        return high, wide
-    return height or max(1, round(width * high / wide)), width or max(1, round(height * wide / high))
+    if height is None:
+        return (high, wide) if width is None else (max(1, round(width * high / wide)), width)
+    return height, max(1, round(height * wide / high)) if width is None else width
 
 
 def training_squash(inventory: Inventory, preprocessing: Preprocessing, scale: float) -> Squash | None:
-    """How training pictures are stored if crops are drawn from them: whole, `scale` times the image where they are larger.
+    """How training pictures are stored if crops are drawn from them: whole, and `scale` times the image if they have it.
 
-    None where the evaluation's pictures show as much: same shape, not larger, nothing cut off.
+    None where evaluation's pictures show as much: same shape, not larger, nothing cut off.
     """
     if scale == 1:
         return None

@@ -16,7 +16,8 @@ def mean_and_std(parts: Iterable[Pixels]) -> tuple[list[float], list[float]]:
     counts = np.sum([_histograms(part) for part in parts], axis=0)
     values, total = np.arange(256) / 255, counts.sum(axis=1)
     mean = counts @ values / total
-    std = np.sqrt([(count @ (values - middle) ** 2) for count, middle in zip(counts, mean, strict=True)] / total).round(4)
+    distance = (values - mean[:, None]) ** 2
+    std = np.sqrt((counts * distance).sum(axis=1) / total).round(4)
     return mean.round(4).tolist(), np.where(std > 0, std, 1.0).tolist()
 
 

@@ -1,39 +1,20 @@
 """torchvision's classification sets by name, downloaded where the network allows."""
 
 import hashlib
-import inspect
 import json
-import operator
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from PIL import Image
+from typing import Any
 
 from datamodule.cache_dir import writing_below
 from datamodule.data import ImageData
 from datamodule.decode import Pixels, to_pixels
 from datamodule.fingerprints import find_images
 from datamodule.inventory import Inventory, inventory_of
-from datamodule.parallel import spread
 from datamodule.stores import Reader
+from datamodule.torchvision_parts import Arguments, Pairs, classes_of, columns_of, open_parts
 from utils.files import write_whole
-
-PARTS = {"train": ("train", "trainval", "train-standard"), "val": ("val", "valid"), "test": ("test",)}
-ARCHIVE = re.compile(r"https?://[^\s\"'{}]+|[\w.-]+\.(?:gz|zip|tgz|tar|bz2|mat|bin|h5|csv)\b")
-CHUNK = 256
-Arguments = dict[str, Any]
-
-
-class Pairs(Protocol):
-    """One part of a torchvision set: pairs of a Pillow image and a class number."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, number: int) -> tuple[Image.Image, object]: ...
 
 
 class TorchvisionSet(ImageData):
@@ -52,24 +33,25 @@ class TorchvisionSet(ImageData):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.name, self.root, self.download = name, Path(root).expanduser(), download
+        self.set_name, self.root, self.download = name, Path(root).expanduser(), download
         self.arguments = dict(arguments or {})
 
     def scan(self) -> Inventory:
-        """Hashes all pixels the first time, afterwards only when a file below root has changed."""
-        key = json.dumps([self.name, str(self.root.absolute()), self.arguments], sort_keys=True)
+        """Reads all images the first time, afterwards only when a file below root has changed."""
+        key = json.dumps([self.set_name, str(self.root.absolute()), self.arguments], sort_keys=True)
         memory = Path(self.cache_dir) / "torchvision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-        if not memory.exists() or json.loads(memory.read_bytes())["files"] != files_digest(self.root):
-            opened = open_parts(self.name, self.root, self.arguments, self.download)
-            columns, classes = columns_of(opened), classes_of(opened)
+        known = json.loads(memory.read_bytes()) if memory.exists() else {}
+        if known.get("files") != files_digest(self.root):
+            parts = open_parts(self.set_name, self.root, self.arguments, self.download)
+            columns, names = columns_of(parts), classes_of(parts)
+            classes = names or sorted({*columns["label"]} - {""}, key=int)
             known = {"files": files_digest(self.root), "columns": columns, "classes": classes}
             with writing_below(Path(self.cache_dir)):
                 write_whole(memory, json.dumps(known))
-        known = json.loads(memory.read_bytes())
-        return inventory_of(self.root, {**known["columns"], "source": f"torchvision {self.name}"}, known["classes"])
+        return inventory_of(self.root, {**known["columns"], "source": f"torchvision {self.set_name}"}, known["classes"])
 
     def reader(self, inventory: Inventory) -> Reader:
-        return PartsReader(self.name, self.root, self.arguments, inventory.path.tolist(), self.channels)
+        return PartsReader(self.set_name, self.root, self.arguments, inventory.path.tolist(), self.channels)
 
 
 @dataclass(frozen=True)
@@ -94,11 +76,7 @@ class PartsReader:
         return {name: value for name, value in vars(self).items() if name != "parts"}
 
 
-def open_parts(name: str, root: Path, arguments: Arguments, download: bool) -> dict[str, Pairs]:
-    """The set's parts by split; one that knows no parts is all "all". Raises ValueError where it cannot be had."""
-    from torchvision import datasets
-
-    kind = getattr(datasets, name, None)
-    if not inspect.isclass(kind) or "download" not in (known := parameters(kind)) and "root" in known:
-    	raise ValueError(name)
-    return {}
+def files_digest(root: Path) -> str:
+    """Changes with any file below root."""
+    listing = find_images(root, suffixes=None) if root.is_dir() else ()
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()

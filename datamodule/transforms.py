@@ -45,7 +45,8 @@ class Geometric(Transform):
         raise NotImplementedError
 
     def __call__(self, image: Tensor, target: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        move = self.motion(*image.shape[2:], draws)
+        height, width = image.shape[2:]
+        move = self.motion(height, width, draws)
         return move(image, False), move(target[:, None], True)[:, 0] if is_mask(target) else target
 
 

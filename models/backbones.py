@@ -70,9 +70,9 @@ def _check_name(architecture: str) -> None:
     if not is_model(base):
         near = nearest(base, list_models())
         raise ValueError(f"models.architecture={architecture}: timm has none of that name; {near}")
-    if tag and get_pretrained_cfg(architecture, allow_unregistered=False) is None:
-        known = [name.partition(".")[2] for name in timm.list_pretrained(f"{base}.*")]
-        near = nearest(tag, known)
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{base}.*")] if tag else []
+    if tag and tag not in tags:
+        near = nearest(tag, tags)
         raise ValueError(f"models.architecture={architecture}: {base} has no weights tagged {tag}; {near}")
 
 

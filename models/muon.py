@@ -32,7 +32,7 @@ def build_muon(
         {"params": [tensor for tensor in trained if tensor.ndim in (2, 3)], "lr": head_lr},
     ]
     for group in groups:
-        group["decay"] = weight_decay / group["lr"]
+        group["decay"] = weight_decay / group["lr"] if weight_decay else 0.0
     return Muon([group for group in groups if group["params"]], lr, sgd_momentum, newton_schulz_steps)
 
 

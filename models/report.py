@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from models.curves import curve_charts
 from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note, text
 from utils.charts import Axis, Chart, Matrix, Series
 from utils.report import Cell, Charts, Column, Facts, Gallery, Picture, Section, Stat, Stats, Table, Text
+from utils.statistics import Interval
 
 Array = NDArray[Any]
 
@@ -80,12 +81,21 @@ def per_class(evaluation: Evaluation, by: str = "") -> Section:
     by = by or next(name for name in ("f1", "iou", "r2", names[0]) if name in names)
     kinds = {name: Column(TITLES[name], "number" if name in PLAIN_NUMBERS else "share") for name in names}
     order = [by, *(name for name in names if name != by)]
-    columns = (Column("Class"), Column("Support", "count"), *(kinds[name] for name in order))
+    bottom = _bottom([one.scores[by] for one in evaluation.classes])
+    columns = (
+        Column("Class"),
+        Column("Support", "count"),
+        replace(kinds[by], ends=(bottom, 1.0)),
+        *(kinds[name] for name in order[1:]),
+    )
     ranked = sorted(evaluation.classes, key=lambda one: _weakness(one.scores[by]))
     rows = tuple(
         (one.name, one.support, *(_cell(name, one.scores[name], name == by) for name in order)) for one in ranked
     )
-    note = f"Weakest {TITLES[by]} first; a heading sorts. The bar is the 95 % range. {missing_note(evaluation)}"
+    bars = (
+        f" Bars are 95\u00a0% ranges and run from {100 * bottom:.0f} to 100\u00a0%." if by not in PLAIN_NUMBERS else ""
+    )
+    note = f"Weakest {TITLES[by]} first; a heading sorts.{bars} {missing_note(evaluation)}"
     return Section("Classes", (Table(columns, rows),), note)
 
 
@@ -99,7 +109,10 @@ def calibration(raw: Reliability, scaled: Reliability | None = None, temperature
     share, confidence = Axis("right", percent=True, range=(0, 1.02)), Axis("probability", percent=True, range=(0, 1.02))
     diagram = Chart("reliability", "Right as often as sure?", tuple(curves), confidence, share, square=True)
     spread = Chart("confidence", "How sure", tuple(bars), confidence, Axis("images", percent=True), square=True)
-    note = "Below the dotted line the model is too sure of itself, above it not sure enough."
+    note = (
+        "Below the dotted line the model is too sure of itself, above it not sure enough; large dots hold many images."
+    )
+    note += " ECE, the expected calibration error, is the mean distance of an image from the line."
     if temperature is not None:
         note += f" Fitted on the validation split: temperature {temperature:.3g}."
     return Section("Calibration", (Charts((diagram, spread)),), note)
@@ -165,16 +178,23 @@ def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> 
 
 def _stat(score: Score, title: str = "") -> Stat:
     value, ends = text(score.name, score.interval)
-    inside = score.name not in PLAIN_NUMBERS and title
-    low, high = (score.interval.low, score.interval.high) if inside else (None, None)
-    return Stat(title or score.title, value, f"{ends} with 95 % confidence" if title else ends, low, high)
+    if not title:
+        return Stat(score.title, value, ends)
+    found = score.interval
+    drawn = None if score.name in PLAIN_NUMBERS else (found.value, found.low, found.high)
+    return Stat(title, value, f"{ends} with 95 % confidence", drawn)
 
 
-def _weakness(interval: Any) -> float:
+def _bottom(intervals: Sequence[Interval | None]) -> float:
+    """A round number below all ranges, for bars to begin at."""
+    return math.floor(10 * min((interval.low for interval in intervals if interval is not None), default=0.0)) / 10
+
+
+def _weakness(interval: Interval | None) -> float:
     return math.inf if interval is None else interval.value
 
 
-def _cell(name: str, interval: Any, with_range: bool) -> Cell:
+def _cell(name: str, interval: Interval | None, with_range: bool) -> Cell:
     if interval is None:
         return None
     return (interval.value, interval.low, interval.high) if with_range and name not in PLAIN_NUMBERS else interval.value
@@ -182,7 +202,9 @@ def _cell(name: str, interval: Any, with_range: bool) -> Cell:
 
 def _reliability(found: Reliability, name: str, color: str) -> Series:
     filled = found.count > 0
-    return Series(f"{name}, ECE {found.ece:.1%}", found.confidence[filled], found.accuracy[filled], color, "marked")
+    name = f"{name}, ECE {100 * found.ece:.1f} %"
+    size = np.sqrt(found.count[filled] / found.count.max())
+    return Series(name, found.confidence[filled], found.accuracy[filled], color, "points", size=size)
 
 
 def _centres(found: Reliability) -> Array:

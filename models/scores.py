@@ -19,8 +19,8 @@ TITLES = {
     "f1_macro": "F1, macro",
     "f1_micro": "F1, micro",
     "auc_macro": "AUC, macro",
-    "ece": "Calibration error",
-    "ece_calibrated": "Calibration error, scaled",
+    "ece": "ECE",
+    "ece_calibrated": "ECE, scaled",  # after temperature scaling
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R²",

@@ -15,6 +15,7 @@ from models.scores import Evaluation
 
 Array = NDArray[Any]
 Optimizer = torch.optim.Optimizer
+NEVER = 10**9  # epochs
 Schedule = Callable[..., torch.optim.lr_scheduler.LRScheduler]
 
 
@@ -88,6 +89,8 @@ class ImageTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.log("val/loss", self.mean_loss("val"), sync_dist=True)
         self.log_dict(self.metrics.compute())
+        if self.trainer.state.fn == "fit":
+            self._step_plateau()
 
     def mean_loss(self, stage: str) -> float:
         """Mean over the images seen so far in this epoch."""
@@ -102,12 +105,30 @@ class ImageTask(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.net)
-        steps = int(self.trainer.estimated_stepping_batches)
-        per_epoch = max(1, -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches))
-        schedule = self.make_schedule(optimizer, total_steps=steps, steps_per_epoch=per_epoch)
-        plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        how = {"interval": "epoch", "monitor": "val/loss"} if plateau else {"interval": "step"}
+        per_epoch = self._steps_per_epoch()
+        schedule = self.make_schedule(optimizer, total_steps=self._total_steps(per_epoch), steps_per_epoch=per_epoch)
+        how = {"interval": "epoch", "frequency": NEVER, "monitor": "val/loss"} if _is_plateau(schedule) else {"interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
+
+    def _step_plateau(self) -> None:
+        """Right after the figures are known, before a checkpoint is written: Lightning's own moment is after it, and
+        left out in the first epoch of a resumed run, whose rates would then differ."""
+        schedule = self.lr_schedulers()
+        if _is_plateau(schedule) and self.trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+            schedule.step(self.mean_loss("val"))
+
+    def _steps_per_epoch(self) -> int:
+        """Lightning's own estimate would start the loader before a resumed run knows its place in the epoch."""
+        batches = self.trainer.datamodule.steps_per_epoch(self.trainer.world_size)  # type: ignore[attr-defined]
+        return -(-batches // self.trainer.accumulate_grad_batches)
+
+    def _total_steps(self, per_epoch: int) -> int:
+        steps = per_epoch * (self.trainer.max_epochs or 1)
+        return min(steps, self.trainer.max_steps) if self.trainer.max_steps > 0 else steps
+
+
+def _is_plateau(schedule: Any) -> bool:
+    return isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
 
 
 def step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:

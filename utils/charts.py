@@ -57,6 +57,7 @@ class Series:
     color: str = "accent"  # a key of PALETTE
     kind: Literal["line", "marked", "bar", "step", "points"] = "line"
     dashed: bool = False
+    size: Sequence[float] | Array | None = None  # of points, between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ class Matrix:
 
     def spec(self) -> Spec:
         """As a plotly figure; empty cells are left out."""
-        axis = _axis(Axis(categories=self.classes)) | {"showgrid": False, "constrain": "domain"}
+        axis = _axis(Axis(categories=self.classes)) | {"constrain": "domain"}
         layout = {
+            "plot_bgcolor": "var(--raised)",
             "xaxis": axis | {"title": {"text": self.columns}},
             "yaxis": axis | {"title": {"text": self.rows}, "autorange": "reversed", "scaleanchor": "x"},
         }
@@ -148,7 +150,13 @@ def _axis(axis: Axis) -> Spec:
     if axis.categories:
         names = _escaped(axis.categories)
         short = dict(zip(names, _escaped([shortened(name) for name in axis.categories]), strict=True))
-        made |= {"type": "category", "categoryorder": "array", "categoryarray": names, "labelalias": short}
+        made |= {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": names,
+            "labelalias": short,
+            "showgrid": False,
+        }
     return made
 
 
@@ -160,7 +168,11 @@ def _trace(series: Series) -> Spec:
     if series.kind == "bar":
         return trace | {"type": "bar", "marker": {"color": color}}
     if series.kind == "points":
-        return trace | {"type": "scatter", "mode": "markers", "marker": {"color": color, "size": 5, "opacity": 0.6}}
+        return trace | {
+            "type": "scatter",
+            "mode": "markers",
+            "marker": {"color": color, "size": _sizes(series), "opacity": 0.6},
+        }
     line = {"color": color, "width": 2, "dash": "dot" if series.dashed else "solid"}
     line["shape"] = "hvh" if series.kind == "step" else "linear"
     marked = series.kind == "marked" or len(series.x) == 1
@@ -170,6 +182,11 @@ def _trace(series: Series) -> Spec:
         "line": line,
         "marker": {"color": color, "size": 7},
     }
+
+
+def _sizes(series: Series) -> float | list[float]:
+    """Diameters in pixels."""
+    return 5.0 if series.size is None else [4 + 22 * float(size) for size in series.size]
 
 
 def _escaped(names: Sequence[Any] | Array) -> list[str]:

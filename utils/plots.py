@@ -118,7 +118,8 @@ def _plot(axes: "Axes", series: Series, x: Any, bars: list[Series]) -> None:
         width = 0.8 * spacing / len(bars)
         axes.bar(x + (bars.index(series) - (len(bars) - 1) / 2) * width, y, width, color=color, label=series.name)
     elif series.kind == "points":
-        axes.scatter(x, y, s=12, alpha=0.6, color=color, label=series.name, linewidths=0)
+        size = 12 if series.size is None else (2 + 14 * np.asarray(series.size)) ** 2
+        axes.scatter(x, y, s=size, alpha=0.6, color=color, label=series.name, linewidths=0)
     else:
         shape = "steps-mid" if series.kind == "step" else "default"
         marker = "o" if series.kind == "marked" or len(x) == 1 else ""

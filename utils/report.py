@@ -34,8 +34,7 @@ class Stat:
     title: str
     value: str
     note: str = ""  # such as its range
-    low: float | None = None  # the ends of its range between 0 and 1, drawn as a bar
-    high: float | None = None
+    range: tuple[float, float, float] | None = None  # value, low and high between 0 and 1, drawn as a bar
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Column:
 
     title: str
     kind: Literal["text", "count", "number", "share"] = "text"
+    ends: tuple[float, float] = (0.0, 1.0)  # of the bars that show ranges
 
 
 @dataclass(frozen=True)

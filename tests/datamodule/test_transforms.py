@@ -105,5 +105,6 @@ def test_classes_become_shares_only_for_transforms_that_mix():
             return image, target
 
     image, target = pictures(3, 4), torch.tensor([0, 2, 1])
-    assert Augmentation({"a": Mixes()}, 3)(image, target, draws(range(3)))[1].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    shares = Augmentation({"a": Mixes()}, 3)(image, target, draws(range(3)))[1]
+    assert shares.tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
     assert Augmentation({}, 3)(image, target, draws(range(3)))[1] is target

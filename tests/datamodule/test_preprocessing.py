@@ -1,0 +1,99 @@
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datamodule.preprocessing import Fit, Preprocessing, Squash, resize
+
+
+def preprocessing(height=8, width=8, channels=3, **settings):
+    return Preprocessing(height, width, channels, (0.5,) * channels, (0.2,) * channels, **settings)
+
+
+def test_an_image_of_the_right_size_is_left_alone(picture):
+    image = picture(0, 8, 8)
+    assert preprocessing(crop=0.5).fit(image) is image
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 9), (16, 4), (1, 1)])
+@pytest.mark.parametrize("image", [(12, 16), (16, 12), (3, 50), (8, 9), (100, 100)])
+@pytest.mark.parametrize("crop", [1.0, 0.875])
+def test_every_image_comes_out_in_the_asked_size(picture, size, image, crop):
+    assert preprocessing(*size, crop=crop).fit(picture(0, *image)).shape == (*size, 3)
+
+
+def test_resizes_the_shorter_side_and_crops_the_centre():
+    image = np.zeros((16, 32, 1), np.uint8)
+    image[:, 8:24] = 200
+    assert preprocessing(8, 8, 1).fit(image)[:, 1:-1].min() == 200
+    edges = preprocessing(8, 16, 1).fit(image)
+    assert edges[:, :3].max() == 0 and edges[:, 13:].max() == 0
+
+
+def test_crop_keeps_that_share_of_the_resized_image():
+    image = np.zeros((100, 100, 1), np.uint8)
+    image[25:75, 25:75] = 255
+    assert (preprocessing(10, 10, 1, crop=0.5).fit(image)[1:-1, 1:-1] == 255).all()
+    assert preprocessing(10, 10, 1, crop=1.0).fit(image).mean() == pytest.approx(64, abs=8)
+
+
+def test_a_fit_is_what_torchvision_does(picture):
+    from torchvision.transforms import v2
+
+    image = picture(3, 60, 90)
+    theirs = v2.Compose([v2.Resize(32, v2.InterpolationMode.BICUBIC), v2.CenterCrop(32)])(Image.fromarray(image))
+    assert np.array_equal(preprocessing(32, 32, interpolation="bicubic").fit(image), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+def test_every_channel_is_resized_alike(picture, channels):
+    plane = picture(1)[:, :, :1]
+    image = np.repeat(plane, channels, axis=2)
+    resized = resize(image, 5, 6, "bilinear")
+    assert resized.shape == (5, 6, channels)
+    assert all(np.array_equal(resized[:, :, place], resized[:, :, 0]) for place in range(channels))
+
+
+def test_a_fourth_channel_is_no_transparency():
+    image = np.zeros((4, 4, 4), np.uint8)
+    image[:, :, 0] = 100
+    assert resize(image, 2, 2, "bilinear")[0, 0].tolist() == [100, 0, 0, 0]
+
+
+def test_nearest_invents_no_values():
+    image = np.random.default_rng(0).choice([3, 200], (9, 9, 1)).astype(np.uint8)
+    assert set(resize(image, 5, 4, "nearest").ravel()) <= {3, 200}
+
+
+def test_squash_keeps_the_whole_image(picture):
+    image = picture(0, 30, 90)
+    squash = Squash(10, 10, 3)
+    assert squash.shape == squash(image).shape == (10, 10, 3)
+    assert np.array_equal(squash(image), preprocessing().squash(image, 10, 10))
+
+
+def test_keys_name_all_that_decides_the_pixels():
+    base = [Fit(preprocessing()), Fit(preprocessing(9)), Fit(preprocessing(crop=0.9)), Squash(8, 8, 3), Squash(8, 8, 1)]
+    other = [Fit(preprocessing(interpolation="bicubic")), Squash(8, 8, 3, "bicubic")]
+    assert len({transform.key for transform in base + other}) == 7
+    brighter = Preprocessing(8, 8, 3, (0.1,) * 3, (0.3,) * 3)
+    assert Fit(brighter).key == Fit(preprocessing()).key
+    assert pickle.loads(pickle.dumps(base[0])) == base[0]  # noqa: S301 our own
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"height": 0}, "holds no pixel"),
+        ({"mean": (0.5,)}, r"mean \(0.5,\) .* a number for each of 3 channels"),
+        ({"std": (0.5, 0.0, 0.5)}, "must be above 0"),
+        ({"crop": 0.0}, r"crop 0.0 must lie in \(0, 1\]"),
+        ({"crop": 1.5}, "crop 1.5"),
+        ({"interpolation": "lanczos"}, "'lanczos' is none of bilinear, bicubic, nearest"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(settings, said):
+    usual = {"height": 8, "width": 8, "channels": 3, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    with pytest.raises(ValueError, match=said):
+        Preprocessing(**{**usual, **settings})

@@ -1,0 +1,199 @@
+"""Training as a user runs it: the command, what it leaves, what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SMALL = ("datamodule.n_samples=300", "trainer.max_epochs=3", "trainer.speed=fp32", "trainer.threads=1",
+         "models.num_filters=8", "logger.tensorboard=null")  # fmt: skip
+
+
+def only_run(logs: Path) -> Path:
+    [folder] = [file.parent for file in logs.glob("*/*/full_configurations.yaml")]
+    return folder
+
+
+def stored(folder: Path) -> dict:
+    return yaml.safe_load((folder / "full_configurations.yaml").read_text())
+
+
+def weights(folder: Path) -> str:
+    return stored(folder)["record"]["weights"]["final"]
+
+
+def test_a_run_leaves_its_configuration_model_predictions_and_report(command, tmp_path):
+    done = command("train.py", *SMALL[:2], "models.num_filters=8")
+    assert done.returncode == 0, done.stderr
+    folder = only_run(tmp_path / "logs")
+    names = {file.name for file in folder.iterdir()}
+    assert {"full_configurations.yaml", "metrics.csv", "model.safetensors", "model.json", "predictions_test.csv"} <= names
+    assert (folder / "report" / "index.html").is_file() and (folder / "checkpoints" / "best.ckpt").is_file()
+    assert any(name.startswith("events.out") for name in names)
+    assert str(folder / "report" / "index.html") in done.stdout and "Accuracy" in done.stdout
+    configuration, manifest = stored(folder), json.loads((folder / "model.json").read_text())
+    assert "auto" not in (configuration["trainer"]["speed"], configuration["trainer"]["threads"])
+    assert "${" not in (folder / "full_configurations.yaml").read_text()
+    assert manifest["weights_sha256"] == configuration["record"]["weights"]["final"]
+    assert manifest["classes"] == list("0123456789") and manifest["preprocessing"]["height"] == 8
+    with (folder / "predictions_test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
+    assert right == pytest.approx(manifest["metrics"]["test/accuracy"])
+
+
+def test_a_rerun_from_the_one_file_gives_the_same_weights_with_and_without_workers(command, tmp_path):
+    done = command("train.py", *SMALL, "run_name=first", "callback=ema")
+    assert done.returncode == 0, done.stderr
+    original = tmp_path / "logs/default/first/full_configurations.yaml"
+    alone = tmp_path / "elsewhere.yaml"
+    alone.write_text(original.read_text())
+    again = command("train.py", f"reproduce={alone}", "datamodule.workers=2")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "reproduced: the weights' sha256 is the same" in again.stdout
+
+
+def test_a_rerun_that_differs_says_what_differs(command, tmp_path):
+    command("train.py", *SMALL, "run_name=first")
+    again = command("train.py", "reproduce=first", "seed=7")
+    assert again.returncode == 1
+    assert "NOT reproduced" in again.stdout and "seed was 0, is 7" in again.stdout
+
+
+HARD = {
+    "plain": (),
+    "ema, accumulation, early stopping": ("callback=[ema,early_stopping]", "trainer.accumulate_grad_batches=2", "callback.patience=2"),
+    "plateau": ("schedulers=plateau", "optimizers=sgd"),
+}
+
+
+@pytest.mark.parametrize("options", HARD.values(), ids=HARD.keys())
+def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_undisturbed_weights(command, tmp_path, options):
+    long = (*SMALL, "trainer.max_epochs=5", "datamodule.batch_size=16", "callback.checkpoints.every_n_steps=3", *options)
+    assert command("train.py", *long, "run_name=undisturbed").returncode == 0
+    killed = tmp_path / "logs/default/killed"
+    killed_by_hand(long, tmp_path, killed, after=1)
+    assert not (killed / "model.json").exists()
+    done = command("train.py", "resume_full_training=True")
+    assert done.returncode == 0, done.stderr
+    undisturbed = killed.with_name("undisturbed")
+    assert weights(killed) == weights(undisturbed)
+    assert (killed / "metrics.csv").read_text() == (undisturbed / "metrics.csv").read_text()
+    assert (killed / "predictions_test.csv").read_text() == (undisturbed / "predictions_test.csv").read_text()
+
+
+def killed_by_hand(options: tuple, tmp_path: Path, folder: Path, after: int, with_signal: int = signal.SIGKILL) -> str:
+    """Starts a run and kills it once its last.ckpt has been written anew `after` times beyond the first."""
+    places = (f"logs={tmp_path / 'logs'}", f"datamodule.cache_dir={tmp_path / 'cache'}")
+    line = [sys.executable, "train.py", *options, f"run_name={folder.name}", *places]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        written, stamps = folder / "checkpoints/last.ckpt", set[int]()
+        while len(stamps) <= after and running.poll() is None:
+            stamps |= {written.stat().st_mtime_ns} if written.exists() else set()
+            time.sleep(0.001)
+        running.send_signal(with_signal)
+        output = running.communicate()[0]
+    assert running.returncode in (-with_signal, 128 + with_signal), output
+    return output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(command, tmp_path, number):
+    long = (*SMALL, "trainer.max_epochs=200", "datamodule.batch_size=16")
+    folder = tmp_path / "logs/default/stopped"
+    output = killed_by_hand(long, tmp_path, folder, after=1, with_signal=number)
+    assert f"resume_full_training={folder}" in output
+    done = command("train.py", f"resume_full_training={folder}", "trainer.max_epochs=4")
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_train_one_model(command, tmp_path):
+    done = command("train.py", *SMALL, "trainer.devices=2", "trainer.accelerator=cpu", "trainer.strategy=ddp", timeout=300)
+    assert done.returncode == 0, done.stderr
+    folder = only_run(tmp_path / "logs")
+    assert json.loads((folder / "model.json").read_text())["metrics"]["test/accuracy"] > 0.3
+
+
+def test_a_sweep_runs_each_point_in_a_folder_of_its_own(command, tmp_path):
+    done = command("train.py", "-m", *SMALL, "trainer.max_epochs=1", "seed=1,2")
+    assert done.returncode == 0, done.stderr
+    folders = [file.parent for file in (tmp_path / "logs").glob("*/*/model.json")]
+    assert sorted(stored(folder)["seed"] for folder in folders) == [1, 2]
+    assert not (ROOT / "multirun").exists() and not (ROOT / "outputs").exists()
+
+
+def test_weights_of_a_run_start_another_whose_classes_differ(command, tmp_path):
+    assert command("train.py", *SMALL, "run_name=first").returncode == 0
+    few = "datamodule.class_names=['0','1','2']"
+    done = command("train.py", *SMALL, "run_name=second", "resume_weights_training=first", few)
+    assert done.returncode == 0, done.stderr
+    assert "as initialised" in done.stdout and "head.weight" in done.stdout
+    parent = json.loads((tmp_path / "logs/default/second/model.json").read_text())["parent"]
+    assert parent == weights(tmp_path / "logs/default/first")
+
+
+REFUSED = {
+    "trainer.max_epoch=3": "trainer.max_epoch: there is no such key; did you mean trainer.max_epochs",
+    "optimizers.opt=auto": "did you mean optimizers.option",
+    "trainer.max_epochs=one": "trainer.max_epochs='one'",
+    "trainer.max_epochs=True": "not a truth value",
+    "trainer.max_epochs=0": "trainer.max_epochs=0 trains nothing",
+    "optimizers.lr=fast": "optimizers.lr='fast'",
+    "datamodule.batch_size=big": "datamodule.batch_size='big'",
+    "datamodule=folder": "datamodule.root has no value",
+    "models=resnet_of_mine": "resnet_of_mine",
+    "resume_full_training=nowhere": "nowhere is no run folder",
+    "schedulers=time_budget": "trainer.max_time",
+}
+
+
+@pytest.mark.parametrize("override", REFUSED)
+def test_a_mistake_is_refused_in_words_before_a_run_folder_is_made(command, tmp_path, override):
+    done = command("train.py", override)
+    assert done.returncode == 2
+    assert REFUSED[override] in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "logs").glob("*/*"))
+
+
+def test_contradictory_starting_points_are_refused(command):
+    done = command("train.py", "resume_full_training=True", "resume_weights_training=a")
+    assert done.returncode == 2 and "exclude each other" in done.stderr
+
+
+def test_a_loss_that_is_not_a_number_stops_with_the_step_and_what_to_try(command, tmp_path):
+    done = command("train.py", *SMALL, "optimizers=sgd", "optimizers.lr=1e30", "trainer.log_every_n_steps=2")
+    assert done.returncode == 2
+    assert "the loss is not finite at step" in done.stderr and "optimizers.lr" in done.stderr
+    assert not list((tmp_path / "logs").glob("*/*/model.json"))
+
+
+def test_a_corrupt_checkpoint_is_named(command, tmp_path):
+    folder = tmp_path / "logs/default/stopped"
+    killed_by_hand((*SMALL, "trainer.max_epochs=200"), tmp_path, folder, after=0, with_signal=signal.SIGTERM)
+    (folder / "checkpoints/last.ckpt").write_bytes(b"not a checkpoint")
+    done = command("train.py", f"resume_full_training={folder}")
+    assert done.returncode == 2
+    assert "last.ckpt" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_when_memory_runs_out_the_batch_is_halved_and_said(command, tmp_path):
+    limit = "import resource,runpy,sys,torch; used=int(open('/proc/self/statm').read().split()[0])*4096;"
+    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+2600*2**20,)*2); sys.argv=sys.argv[1:]; runpy.run_path('train.py',run_name='__main__')"
+    options = ("datamodule.batch_size=1024", "datamodule.height=96", "datamodule.width=96", "trainer.max_epochs=1",
+               "trainer.speed=fp32", "trainer.threads=1", "datamodule.n_samples=1200", f"logs={tmp_path / 'logs'}",
+               f"datamodule.cache_dir={tmp_path / 'cache'}", "models.num_filters=8", "models.blocks=1")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", limit, "train.py", *options], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "out of memory at batch size 1024: starting again with 512" in done.stdout
+    trained = stored(only_run(tmp_path / "logs"))
+    assert trained["datamodule"]["batch_size"] * trained["trainer"]["accumulate_grad_batches"] == 1024
