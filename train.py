@@ -1,5 +1,6 @@
 """Trains a model: python train.py [GROUP=OPTION ...] [KEY=VALUE ...]; --help lists them."""
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,10 @@ def trained(begun: Start) -> "Outcome":
     except Interrupted as stop:
         print(f"{stop}; it goes on with: python train.py resume_full_training={begun.run.folder}")
         sys.exit(128 + stop.number)
+    except (ValueError, OSError):
+        if not begun.run.checkpoints.exists():  # nothing was trained: a mistake leaves no folder behind
+            shutil.rmtree(begun.run.folder)
+        raise
 
 
 def finish(begun: Start, outcome: "Outcome") -> None:

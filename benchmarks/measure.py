@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import psutil
 
 POLL_S = 0.01
+Kind = Literal["cpu", "wall"]
+KINDS: tuple[Kind, ...] = ("cpu", "wall")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Usage:
 
     wall_s: float
     cpu_s: float
+
+    def seconds(self, kind: Kind) -> float:
+        return self.cpu_s if kind == "cpu" else self.wall_s
 
     def __sub__(self, other: "Usage") -> "Usage":
         return Usage(self.wall_s - other.wall_s, self.cpu_s - other.cpu_s)
@@ -66,11 +72,15 @@ class Measured:
         return Usage(median(one.wall_s for one in self.epochs), median(one.cpu_s for one in self.epochs))
 
 
+class ToolFailed(RuntimeError):
+    """A command ended with an error or without what it should have left; says which and how its output ended."""
+
+
 def measure(command: list[str], watch: Watch, log: Path, folder: Path, environment: Mapping[str, str]) -> Measured:
     """Runs the command in `folder` to its end; what it prints goes to `log`.
 
     An epoch lasts from one new value in the watched file to the next, validation and checkpoint included. CPU-seconds
-    are those of the whole process tree. Raises RuntimeError with the end of the log when the command fails.
+    are those of the whole process tree. Raises ToolFailed.
     """
     before, started = _finished_children_s(), time.perf_counter()
     with log.open("w") as output:
@@ -84,10 +94,10 @@ def measure(command: list[str], watch: Watch, log: Path, folder: Path, environme
             process.wait()
     whole = Usage(time.perf_counter() - started, _finished_children_s() - before)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text()[-3000:]}")
+        raise ToolFailed(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text()[-3000:]}")
     if len(marks) < 2:
-        raise RuntimeError(f"{' '.join(command)} left {len(marks)} values of {watch.column} below {watch.folder}, "
-                           f"2 are needed:\n{log.read_text()[-3000:]}")  # fmt: skip
+        raise ToolFailed(f"{' '.join(command)} left {len(marks)} values of {watch.column} below {watch.folder}, "
+                         f"2 are needed:\n{log.read_text()[-3000:]}")  # fmt: skip
     return Measured(whole, [later - mark for mark, later in pairwise(marks)], watch.values())
 
 

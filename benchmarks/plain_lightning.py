@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import timm
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Accuracy
@@ -55,7 +56,7 @@ class Plain(pl.LightningModule):
         self.log("val_loss", self.loss(logits, target), prog_bar=True)
         self.log("val_accuracy", self.val_accuracy, prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -64,11 +65,12 @@ class Plain(pl.LightningModule):
 
 def network(model: str, stem: str) -> nn.Module:
     """timm's network; stem "cifar": a 3x3 convolution of stride 1 and no pooling in front (ResNets)."""
-    net = timm.create_model(model, num_classes=10)
+    net: Any = timm.create_model(model, num_classes=10)
     if stem == "cifar":
         net.conv1 = nn.Conv2d(3, net.conv1.out_channels, 3, padding=1, bias=False)
         net.maxpool = nn.Identity()
-    return net
+    made: nn.Module = net
+    return made
 
 
 def transforms(size: int) -> tuple[Compose, Compose]:

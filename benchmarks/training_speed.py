@@ -44,16 +44,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.cifar import sample_folder
-from benchmarks.measure import Measured, Usage, measure
+from benchmarks.measure import KINDS, Kind, Measured, ToolFailed, Usage, measure
 from benchmarks.tools import Job, Tool, evergreen, lightning, timm
 
 OWN = "evergreen"
 ON_REQUEST = ("timm channels_last",)
 SMALLEST_VAL = 200
-Kind = Literal["cpu", "wall"]
 Rounds = dict[str, list[Measured]]  # by tool, one a round
 
 
@@ -148,8 +147,13 @@ def run_case(case: Case, asked: argparse.Namespace) -> Rounds:
         for seed in range(asked.repeats):
             for name in turned(list(tools), seed):
                 output = Path(place) / f"{name}-{seed}".replace(" ", "_").replace(",", "")
-                rounds[name].append(run_tool(tools[name], case, data, output, seed, asked.threads))
-                say(case, name, seed, rounds[name][-1])
+                try:
+                    rounds[name].append(run_tool(tools[name], case, data, output, seed, asked.threads))
+                except ToolFailed as error:
+                    print(f"{case.name}: {name} is left out from here on: {error}")
+                    del tools[name], rounds[name]
+                else:
+                    say(case, name, seed, rounds[name][-1])
     return rounds
 
 
@@ -178,13 +182,12 @@ def say(case: Case, name: str, seed: int, found: Measured) -> None:
 def per_second(case: Case, found: Measured) -> dict[Kind, float]:
     """Training images of an epoch per CPU-second and per wall-second."""
     images = case.images - case.images % case.batch
-    return {"cpu": images / found.epoch.cpu_s, "wall": images / found.epoch.wall_s}
+    return {kind: images / found.epoch.seconds(kind) for kind in KINDS}
 
 
 def ratio(own: Sequence[Usage], other: Sequence[Usage], kind: Kind) -> float:
     """How many times faster the first is, the median over the rounds."""
-    name = f"{kind}_s"
-    return median(getattr(theirs, name) / getattr(ours, name) for ours, theirs in zip(own, other, strict=True))
+    return median(theirs.seconds(kind) / ours.seconds(kind) for ours, theirs in zip(own, other, strict=True))
 
 
 def speed_table(results: dict[str, Rounds], asked: argparse.Namespace) -> str:
@@ -199,13 +202,12 @@ def speed_row(case: Case, tool: str, rounds: Rounds) -> list[str]:
     found, own = rounds[tool], rounds.get(OWN)
     speeds = [per_second(case, one) for one in found]
     cells = [case.name, tool]
-    kinds: tuple[Kind, ...] = ("cpu", "wall")
-    for kind in kinds:
+    for kind in KINDS:
         times = ratio([one.epoch for one in own], [one.epoch for one in found], kind) if own else None
         cells += [f"{median(speed[kind] for speed in speeds):,.1f}", spelt(times)]
-    for kind in kinds:
+    for kind in KINDS:
         times = ratio([one.whole for one in own], [one.whole for one in found], kind) if own else None
-        cells += [f"{median(getattr(one.whole, f'{kind}_s') for one in found):.1f}", spelt(times)]
+        cells += [f"{median(one.whole.seconds(kind) for one in found):.1f}", spelt(times)]
     return [*cells, f"{mean(one.values[-1] for one in found):.1%}", bar(case, tool, rounds)]
 
 

@@ -65,7 +65,7 @@ def batch_loader(
 
 
 def worker_count(wanted: int | str, store: ImageStore) -> int:
-    """As wanted; "auto" takes one for each core where images are decoded in every epoch, elsewhere none: they cost more."""
+    """As wanted; "auto" takes one per core where images are decoded in every epoch, elsewhere none: they only cost."""
     if isinstance(wanted, int):
         return wanted
     return cores() if isinstance(store.source, Streamed) else 0

@@ -60,16 +60,19 @@ def open_store(
     rows = np.arange(len(inventory)) if rows is None else rows
     file = cache_dir / "pixels" / f"{_key(inventory, rows, transform)}.u8"
     empty = Blocks(len(rows), transform.shape, transform.key)
-    choice = choose(mode, empty.nbytes, read_blocks(file) is not None, cache_dir)
-    log.info("%d images of %s: %s", len(rows), " x ".join(map(str, transform.shape)), choice.why)
-    with writing_below(cache_dir), _locked(file):
-        if choice.mode == "stream":
-            source: Pixelled = Streamed(reader, transform, inventory.path)
-            places, bad = rows, _undecodable(file, rows, reader, transform) if on_bad_image == "skip" else {}
-        else:
-            contents = inventory.sha256[rows].tolist()
-            source, blocks = _cached(file, empty, contents, lambda place: transform(reader(int(rows[place]))), choice)
-            places, bad = np.arange(len(rows)), {int(rows[place]): reason for place, reason in blocks.bad}
+    with writing_below(cache_dir):
+        choice = choose(mode, empty.nbytes, read_blocks(file) is not None, cache_dir)
+        log.info("%d images of %s: %s", len(rows), " x ".join(map(str, transform.shape)), choice.why)
+        with _locked(file):
+            if choice.mode == "stream":
+                source: Pixelled = Streamed(reader, transform, inventory.path)
+                places, bad = rows, _undecodable(file, rows, reader, transform) if on_bad_image == "skip" else {}
+            else:
+                contents = inventory.sha256[rows].tolist()
+                source, blocks = _cached(
+                    file, empty, contents, lambda place: transform(reader(int(rows[place]))), choice
+                )
+                places, bad = np.arange(len(rows)), {int(rows[place]): reason for place, reason in blocks.bad}
     if on_bad_image == "raise":
         leave_out(inventory, bad, on_bad_image)
     position = np.full(len(inventory), -1, np.int64)

@@ -15,9 +15,10 @@ def writing_below(cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        ours = error.filename is None or Path(error.filename).absolute().is_relative_to(cache_dir.absolute())
+        if ours and error.errno in FULL:
             said = f"no room for the image cache ({error.strerror}); free some, or move datamodule.cache_dir"
-        elif error.errno in CLOSED:
+        elif ours and error.errno in CLOSED:
             said = f"cannot write the image cache ({error.strerror}); set datamodule.cache_dir to another folder"
         else:
             raise

@@ -114,7 +114,7 @@ class ImageData(DataSettings, LightningDataModule):
         fitted = {}
         for name, transform in (self.augment or {}).items():
             if isinstance(transform, Transform):
-                fitted[name] = transform.fitted(*self.preprocessing.sides)
+                fitted[name] = transform.fitted(self.preprocessing.height, self.preprocessing.width)
             elif transform is not None:
                 raise ValueError(
                     f"datamodule.augment.{name}={transform!r} is no transform; name its _target_, or give null"
@@ -206,7 +206,8 @@ class ImageData(DataSettings, LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Only what the model reads goes to the device."""
-        image, target = (tensor.to(device, non_blocking=True) for tensor in batch[:2])
+        ahead = device.type == "cuda"
+        image, target = (tensor.to(device, non_blocking=ahead) for tensor in batch[:2])
         return batch._replace(image=image, target=target)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int = 0) -> Batch:

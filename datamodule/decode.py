@@ -17,6 +17,7 @@ from PIL import (
     PngImagePlugin,
     PpmImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
@@ -32,11 +33,12 @@ FILES = (
     GifImagePlugin.GifImageFile,
     PpmImagePlugin.PpmImageFile,
 )
-FORMATS = tuple(file.format for file in FILES)  # no other, such as EPS, which starts Ghostscript
+FORMATS = tuple(str(file.format) for file in FILES)  # no other, such as EPS, which starts Ghostscript
 MAX_PIXELS = 100_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 ORIENTATION = 0x0112
+SIMPLEJPEG_GIVES_UP = (ValueError, KeyError)  # KeyError: a colour space that it has no name for
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns from 89 Mpx on; _refuse_huge takes its place
@@ -94,7 +96,10 @@ def _is_upright_jpeg(data: bytes) -> bool:
 
 
 def _jpeg_header(data: bytes) -> Header:
-    height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    try:
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except SIMPLEJPEG_GIVES_UP:
+        return _pillow_header(data)
     _refuse_huge(width, height)
     return Header(width, height, 1 if colorspace == "Gray" else 3)
 
@@ -103,14 +108,13 @@ def _decode_jpeg(data: bytes, channels: int | None) -> Pixels | None:
     """None where Pillow has to do it: CMYK, gray or alpha out of colour, and files that only Pillow forgives."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-        _refuse_huge(width, height)
+        if width * height > MAX_PIXELS:
+            return None
         if colorspace == "Gray" and channels in (1, None):
             return simplejpeg.decode_jpeg(data, "GRAY")
         if colorspace in ("Gray", "RGB", "YCbCr") and channels in (3, None):
             return simplejpeg.decode_jpeg(data, "RGB")
-    except BadImage:
-        raise
-    except ValueError:
+    except SIMPLEJPEG_GIVES_UP:
         return None
     return None
 
@@ -118,9 +122,14 @@ def _decode_jpeg(data: bytes, channels: int | None) -> Pixels | None:
 def _pillow_header(data: bytes) -> Header:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _refuse_huge(image.width, image.height)
-        turned = image.getexif().get(ORIENTATION, 1) >= 5
+        turned = _may_be_turned(image, data) and image.getexif().get(ORIENTATION, 1) >= 5
         width, height = (image.height, image.width) if turned else image.size
         return Header(width, height, 1 if image.mode in GRAY_MODES else 3)
+
+
+def _may_be_turned(image: Image.Image, data: bytes) -> bool:
+    """Of a PNG, asking for EXIF that is not there would decode all of it."""
+    return image.format != "PNG" or b"eXIf" in data or b"XML:com.adobe.xmp" in data
 
 
 def _decode_pillow(data: bytes, channels: int | None) -> Pixels:
@@ -184,4 +193,6 @@ def _refuse_huge(width: int, height: int) -> None:
 def _reason(data: bytes, error: BaseException) -> str:
     if not data:
         return "is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return f"cannot be decoded: is none of {', '.join(FORMATS)}"
     return f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}"

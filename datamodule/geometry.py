@@ -17,7 +17,7 @@ Border = Literal["reflect", "edge", "constant"]
 class PadCrop(Geometric):
     """Shifts by up to `pixels` in each direction; `mode` says what comes in at the border (constant: black)."""
 
-    def __init__(self, pixels: int = 4, mode: Border = "reflect") -> None:
+    def __init__(self, pixels: int = 4, mode: Literal["reflect", "edge", "constant"] = "reflect") -> None:
         if pixels < 0:
             raise ValueError(f"cannot shift by {pixels} pixels; give 0 or more")
         self.pixels, self.mode = pixels, mode
@@ -111,7 +111,12 @@ class RandomResizedCrop(Geometric):
 class AutoCrop(Transform):
     """PadCrop by an eighth for images up to `limit` pixels, RandomResizedCrop above."""
 
-    def __init__(self, limit: int = 64, mode: Border = "reflect", scale: Sequence[float] = (0.35, 1.0)) -> None:
+    def __init__(
+        self,
+        limit: int = 64,
+        mode: Literal["reflect", "edge", "constant"] = "reflect",
+        scale: Sequence[float] = (0.35, 1.0),
+    ) -> None:
         self.limit, self.mode, self.scale = limit, mode, scale
 
     def fitted(self, height: int, width: int) -> Transform:

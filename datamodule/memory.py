@@ -5,9 +5,14 @@ from pathlib import Path
 
 import psutil
 
-CGROUPS = (  # version 2, version 1: limit and use
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+BELOW = Path("/sys/fs/cgroup")
+CGROUPS = (  # version 2, version 1: limit, use, statistics
+    (BELOW / "memory.max", BELOW / "memory.current", BELOW / "memory.stat"),
+    (
+        BELOW / "memory" / "memory.limit_in_bytes",
+        BELOW / "memory" / "memory.usage_in_bytes",
+        BELOW / "memory" / "memory.stat",
+    ),
 )
 
 
@@ -17,11 +22,17 @@ def free_memory() -> int:
 
 
 def _container() -> list[int]:
+    """What its limit leaves; cached files that the kernel may drop count as free."""
     return [
-        int(Path(limit).read_text()) - int(Path(use).read_text())
-        for limit, use in CGROUPS
-        if Path(limit).exists() and Path(limit).read_text().strip().isdigit()
+        int(limit.read_text()) - int(use.read_text()) + _droppable(statistics)
+        for limit, use, statistics in CGROUPS
+        if limit.exists() and limit.read_text().strip().isdigit()
     ]
+
+
+def _droppable(statistics: Path) -> int:
+    lines = (line.split() for line in statistics.read_text().splitlines())
+    return next((int(value) for name, value in lines if name == "inactive_file"), 0)
 
 
 def _process() -> list[int]:

@@ -45,22 +45,27 @@ class Preprocessing:
             raise ValueError(f"crop {self.crop} must lie in (0, 1]")
 
     def fit(self, image: Pixels) -> Pixels:
-        """(H, W, channels) to (height, width, channels): resize, then centre crop; nothing where the size is right."""
+        """(H, W, channels) to (height, width, channels): resize, then centre crop, both as torchvision and timm do.
+
+        An image of the right size is left as it is.
+        """
         if image.shape == (self.height, self.width, self.channels):
             return image
-        scale = max(self.height / image.shape[0], self.width / image.shape[1]) / self.crop
-        high, wide = (max(side, round(length * scale)) for side, length in zip(self.sides, image.shape, strict=False))
-        top, left = (high - self.height + 1) // 2, (wide - self.width + 1) // 2
+        high, wide = self._covering(*image.shape[:2])
+        top, left = round((high - self.height) / 2), round((wide - self.width) / 2)
         image = self.squash(image, high, wide)
         return np.ascontiguousarray(image[top : top + self.height, left : left + self.width])
+
+    def _covering(self, height: int, width: int) -> tuple[int, int]:
+        """The size of an image of these sides when its centre holds the crop."""
+        least_high, least_wide = int(self.height / self.crop), int(self.width / self.crop)
+        if least_high * width >= least_wide * height:
+            return least_high, max(least_wide, int(least_high * width / height))
+        return max(least_high, int(least_wide * height / width)), least_wide
 
     def squash(self, image: Pixels, height: int, width: int) -> Pixels:
         """The whole image at (height, width), whatever that does to its aspect ratio."""
         return resize(image, height, width, self.interpolation)
-
-    @property
-    def sides(self) -> tuple[int, int]:
-        return self.height, self.width
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Fit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return *self.preprocessing.sides, self.preprocessing.channels
+        return self.preprocessing.height, self.preprocessing.width, self.preprocessing.channels
 
     @property
     def key(self) -> str:

@@ -84,7 +84,7 @@ class EvaluationBatches:
 def systematic_draw(weights: Floats, start: float) -> tuple[Ints, Ints]:
     """n of n samples with replacement, each as often as its weight says, rounded up or down (systematic resampling).
 
-    weights: (n,) not negative. start: in [0, 1). Returns the picks, ascending, and how often each came before: (n,) both.
+    weights: (n,) not negative. start: in [0, 1). Returns (n,) picks, ascending, and (n,) how often each came before.
     """
     count = len(weights)
     ends = np.cumsum(weights) * (count / weights.sum())

@@ -20,13 +20,13 @@ def image_size(inventory: Inventory, height: int | None, width: int | None) -> t
 
 
 def training_squash(inventory: Inventory, preprocessing: Preprocessing, scale: float) -> Squash | None:
-    """How training pictures are stored if crops are drawn from them: whole, and `scale` times the image if they have it.
+    """How training pictures are stored if crops are drawn from them: whole, `scale` times the image where they are large.
 
     None where evaluation's pictures show as much: same shape, not larger, nothing cut off.
     """
     if scale == 1:
         return None
-    high, wide = preprocessing.sides
+    high, wide = preprocessing.height, preprocessing.width
     largest = int(inventory.height.max()), int(inventory.width.max())
     sides = [max(side, min(math.ceil(scale * side), own)) for side, own in zip((high, wide), largest, strict=True)]
     shaped_alike = bool((inventory.height * wide == inventory.width * high).all())

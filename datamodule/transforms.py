@@ -99,7 +99,7 @@ def is_mask(target: Tensor) -> bool:
 def as_tensor(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
     """Parameters computed in numpy, on the pixels' device; float64 becomes float32."""
     narrow = array.astype(np.float32) if array.dtype == np.float64 else np.ascontiguousarray(array)
-    return torch.from_numpy(narrow).to(device, non_blocking=True)
+    return torch.from_numpy(narrow).to(device, non_blocking=device.type == "cuda")
 
 
 def with_rows(picture: Tensor, rows: npt.NDArray[np.int64], change: Callable[[Tensor], Tensor]) -> Tensor:

@@ -55,8 +55,11 @@ def _chart(metric: str, stages: Mapping[str, Points]) -> Chart:
     series = tuple(_curve(stage, *stages[stage]) for stage in order)
     words = "learning rate" if metric == "lr" else metric.replace("_", " ").replace("/", " ")
     share = metric in TITLES and metric not in PLAIN_NUMBERS
+    title = TITLES.get(metric, words[:1].upper() + words[1:])
+    if len(order) == 1 and order[0]:
+        title += f" ({order[0]})"
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"curve_{metric}")
-    return Chart(name, TITLES.get(metric, words[:1].upper() + words[1:]), series, Axis("step"), Axis(percent=share))
+    return Chart(name, title, series, Axis("step"), Axis(percent=share))
 
 
 def _curve(stage: str, steps: list[float], values: list[float]) -> Series:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from models.calibration import Reliability
 from models.confusion import hardest, most_confused, normalised
 from models.curves import curve_charts
 from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note, text
-from utils.charts import Axis, Chart, Matrix, Series
+from utils.charts import Axis, Chart, Matrix, Series, shortened
 from utils.report import Cell, Charts, Column, Facts, Gallery, Picture, Section, Stat, Stats, Table, Text
 from utils.statistics import Interval
 
@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 MANY_CLASSES = 40  # from here on the hardest classes are shown on their own first
 HARDEST = 20
+MOST_CLASSES = 250  # in one matrix: beyond that the cells are smaller than a pixel
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,14 @@ def confusions(counts: Array, classes: Sequence[str]) -> Section:
 
     counts: (classes, classes), true class by row.
     """
-    whole = tuple(classes)
-    shares = Matrix("confusion_share", "", normalised(counts), whole, percent=True)
-    matrices = {"Shares": shares, "Counts": Matrix("confusion_counts", "", counts, whole)}
-    if len(classes) > MANY_CLASSES:
-        worst = hardest(counts, HARDEST)
-        names = tuple(classes[number] for number in worst)
-        part = Matrix("confusion_hardest", "", counts[np.ix_(worst, worst)], names)
-        matrices = {f"{HARDEST} hardest classes": part, **matrices}
+    matrices = _matrices(counts, classes)
     pairs = most_confused(counts, classes)
     columns = (Column("True"), Column("Taken for"), Column("Images", "count"), Column("Of the class", "share"))
     table = Table(columns, tuple((pair.true, pair.predicted, pair.count, pair.share) for pair in pairs))
     blocks = (Charts(tuple(matrices.values()), tuple(matrices)), table if pairs else Text("No image was confused."))
     note = "Green is right, red is wrong and has a scale of its own, so that rare mistakes show. Empty cells are zero."
+    if len(classes) > MOST_CLASSES:
+        note += f" Shown are the {MOST_CLASSES} of {len(classes)} classes with the most mistakes."
     return Section("Confusion", blocks, note)
 
 
@@ -124,7 +120,12 @@ def failures(found: Sequence[Failure]) -> Section:
         return Section("Failures", (Text("Every image was classified rightly."),))
     pictures = [
         Picture(
-            one.image, f"{one.true} → {one.predicted}", f"{one.probability:.1%} · {one.file}", one.probability, one.heat
+            one.image,
+            title=f"{shortened(one.true)} → {shortened(one.predicted)}",
+            note=f"{_sure(one.probability)} · {PurePath(one.file).name}",
+            hint=f"{one.file}: {one.true} → {one.predicted}",
+            share=one.probability,
+            beside=one.heat,
         )
         for one in found
     ]
@@ -134,7 +135,12 @@ def failures(found: Sequence[Failure]) -> Section:
 
 def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> Section:
     """Each split's share of every class. counts: split → (classes,) images."""
-    chart = _shares("class_distribution", {name: (values, name) for name, values in counts.items()}, classes)
+    chart = _shares(
+        "class_distribution",
+        "Classes in each split",
+        {name: (values, name) for name, values in counts.items()},
+        classes,
+    )
     sizes = ", ".join(f"{int(values.sum()):,} {name}" for name, values in counts.items())
     empty = [f"{classes[k]} in {name}" for name, values in counts.items() for k in np.flatnonzero(values == 0)[:5]]
     note = f"Share of each class in every split: {sizes} images."
@@ -143,7 +149,12 @@ def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> S
 
 def weighted_sampling(natural: Array, drawn: Array, classes: Sequence[str]) -> Section:
     """What weighted sampling does to the share of each class. natural, drawn: (classes,) images or draws."""
-    chart = _shares("weighted_sampling", {"as they are": (natural, "train"), "as drawn": (drawn, "accent")}, classes)
+    chart = _shares(
+        "weighted_sampling",
+        "Classes without and with weighted sampling",
+        {"as they are": (natural, "train"), "as drawn": (drawn, "accent")},
+        classes,
+    )
     note = f"Share of each class among the training images, and among {int(drawn.sum()):,} draws of weighted sampling."
     return Section("Weighted sampling", (Charts((chart,)),), note)
 
@@ -176,6 +187,28 @@ def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> 
     )
 
 
+def _matrices(counts: Array, classes: Sequence[str]) -> dict[str, Matrix]:
+    """What can be looked at, by the words of its button; with many classes the hardest come first."""
+    shares = normalised(counts)
+    if len(classes) <= MANY_CLASSES:
+        return {"Shares": _matrix("share", shares, classes), "Counts": _matrix("counts", counts, classes)}
+    worst = hardest(counts, HARDEST)
+    kept = hardest(counts, MOST_CLASSES)
+    return {
+        f"{HARDEST} hardest classes": _matrix("hardest", counts, classes, worst),
+        "Shares": _matrix("share", shares, classes, kept),
+        "Counts": _matrix("counts", counts, classes, kept),
+    }
+
+
+def _matrix(what: str, values: Array, classes: Sequence[str], kept: Array | None = None) -> Matrix:
+    kept = np.arange(len(classes)) if kept is None else kept
+    part = "" if len(kept) == len(classes) else f", the {len(kept)} hardest of {len(classes)} classes"
+    title = f"{'Shares' if what == 'share' else 'Counts'} of predictions{part}"
+    names = tuple(classes[number] for number in kept)
+    return Matrix(f"confusion_{what}", title, values[np.ix_(kept, kept)], names, percent=what == "share")
+
+
 def _stat(score: Score, title: str = "") -> Stat:
     value, ends = text(score.name, score.interval)
     if not title:
@@ -188,6 +221,10 @@ def _stat(score: Score, title: str = "") -> Stat:
 def _bottom(intervals: Sequence[Interval | None]) -> float:
     """A round number below all ranges, for bars to begin at."""
     return math.floor(10 * min((interval.low for interval in intervals if interval is not None), default=0.0)) / 10
+
+
+def _sure(probability: float) -> str:
+    return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
 
 
 def _weakness(interval: Interval | None) -> float:
@@ -211,7 +248,7 @@ def _centres(found: Reliability) -> Array:
     return (np.arange(len(found.count)) + 0.5) / len(found.count)
 
 
-def _shares(name: str, counts: Mapping[str, tuple[Array, str]], classes: Sequence[str]) -> Chart:
+def _shares(name: str, title: str, counts: Mapping[str, tuple[Array, str]], classes: Sequence[str]) -> Chart:
     """counts: what → its images a class and its colour. Many classes are ordered by the first one's counts."""
     first = next(iter(counts.values()))[0]
     many = len(classes) > MANY_CLASSES
@@ -221,7 +258,8 @@ def _shares(name: str, counts: Mapping[str, tuple[Array, str]], classes: Sequenc
         Series(what, names, values[order] / max(values.sum(), 1), color, "step" if many else "bar")
         for what, (values, color) in counts.items()
     )
-    return Chart(name, "", series, Axis(categories=names), Axis(percent=True))
+    axis = Axis("classes, the most frequent first" if many else "", categories=names, unnamed=many)
+    return Chart(name, title, series, axis, Axis("share", percent=True))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -47,16 +47,18 @@ class ImageTask(pl.LightningModule):
     def forward(self, image: Tensor) -> Tensor:
         return self.net(image)
 
-    def step(self, batch: Batch, batch_idx: int, stage: str) -> Tensor:
+    def step(self, batch: Batch, batch_idx: int, stage: str) -> dict[str, Tensor]:
+        """The loss, and the logits for callbacks that look at each sample."""
         logits = self(batch.image)
         loss = self.loss(logits, batch.target)
-        count = torch.ones((), device=loss.device) * len(batch.image)
-        self.loss_sums[stage] = self.loss_sums[stage].to(loss.device) + torch.stack(
-            [loss.detach().float() * count, count]
-        )
+        self._add_loss(loss.detach().float(), len(batch.image), stage)
         if stage == "val":
             self.metrics.update(self.prediction(logits), batch.target)
-        return loss
+        return {"loss": loss, "logits": logits.detach()}
+
+    def _add_loss(self, loss: Tensor, count: int, stage: str) -> None:
+        images = torch.full_like(loss, count)
+        self.loss_sums[stage] = self.loss_sums[stage].to(loss.device) + torch.stack([loss * images, images])
 
     training_step = partialmethod(step, stage="train")
     validation_step = partialmethod(step, stage="val")

@@ -2,7 +2,9 @@
 
 import copy
 import logging
+import pickle
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -63,6 +65,7 @@ def _train(config: Config, run: Run, resume: bool) -> Outcome:
     data.prepare()
     if resume:
         _refuse_other_data(run, data)
+        _refuse_corrupt(run.last)
     task = make_task(config, data)
     parent = _start_from_weights(config, task)
     record = {
@@ -126,6 +129,16 @@ def _refuse_other_data(run: Run, data: ImageData) -> None:
             f"the data changed since {run.folder.name} started (digest {before[:12]} then, {data.digest[:12]} now): "
             f"start anew from its weights with resume_weights_training={run.folder}"
         )
+
+
+def _refuse_corrupt(checkpoint: Path) -> None:
+    try:
+        torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{checkpoint} cannot be read ({type(error).__name__}): put a whole copy there, or start anew from the best "
+            "weights so far with resume_weights_training=RUN of another run"
+        ) from error
 
 
 def settle_choices(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> None:

@@ -1,14 +1,24 @@
 """What several tests share: the project's own commands run as a user runs them."""
 
 import os
+import runpy
+import signal
 import subprocess
 import sys
+import traceback
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
+from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).parent.parent
+PROCESSES = get_context("forkserver")  # real processes that start with torch and Lightning already imported
+PROCESSES.set_forkserver_preload(["timm", "torchvision.transforms.v2", "models.training", "models.trackers"])
 
 
 @pytest.fixture
@@ -18,19 +28,82 @@ def hydra_parse():
 
 
 @pytest.fixture
-def command(tmp_path):
-    """Runs `python SCRIPT ARGUMENTS` with logs and cache in the test's folder; answers the finished process."""
+def digit_folder(tmp_path):
+    """A folder of class sub-folders with 3 classes of real digits, 40 8x8 PNG files each."""
+    digits = load_digits()
+    for number in (1, 2, 3):
+        folder = tmp_path / "digits" / f"class {number}"
+        folder.mkdir(parents=True)
+        for place, image in enumerate(digits.images[digits.target == number][:40]):
+            Image.fromarray((image * 15).astype("uint8")).save(folder / f"{place}.png")
+    return tmp_path / "digits"
 
-    def run(script: str, *arguments: str, logs: bool = True, timeout: float = 240, **environment: str):
-        places = [f"logs={tmp_path / 'logs'}", f"datamodule.cache_dir={tmp_path / 'cache'}"] if logs else []
-        return subprocess.run(
-            [sys.executable, script, *arguments, *places],
-            cwd=ROOT,
-            env=os.environ | {"COLUMNS": "200", **environment},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+
+@dataclass
+class Running:
+    """A command in a process of its own."""
+
+    process: BaseProcess
+    output: Path
+    errors: Path
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def wait(self, timeout: float = 240) -> subprocess.CompletedProcess:
+        self.process.join(timeout)
+        if self.process.is_alive():
+            self.send(signal.SIGKILL)
+            raise TimeoutError(f"still running after {timeout} s: {self.output.read_text()}{self.errors.read_text()}")
+        return subprocess.CompletedProcess([], self.process.exitcode, self.output.read_text(), self.errors.read_text())
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Where a test's logs and caches lie, as overrides."""
+    return (f"logs={tmp_path / 'logs'}", f"datamodule.cache_dir={tmp_path / 'cache'}")
+
+
+@pytest.fixture
+def launch(tmp_path, places):
+    """Starts `python SCRIPT ARGUMENTS`, with logs and cache in the test's folder."""
+    started: list[Running] = []
+
+    def start(script: str, *arguments: str, **environment: str) -> Running:
+        streams = [tmp_path / f"{kind}-{len(started)}.txt" for kind in ("output", "errors")]
+        line = [script, *arguments, *(places if script == "train.py" else ())]
+        process = PROCESSES.Process(target=as_main, args=(line, {"COLUMNS": "200", **environment}, *streams))
+        process.start()
+        started.append(Running(process, *streams))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.process.kill()
+        running.process.join()
+
+
+@pytest.fixture
+def command(launch):
+    """The same, run to its end."""
+
+    def run(script: str, *arguments: str, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess:
+        return launch(script, *arguments, **environment).wait(timeout)
 
     return run
+
+
+def as_main(line: list[str], environment: dict[str, str], output: Path, errors: Path) -> None:
+    """What the new process does: the script as `__main__`, its streams in files."""
+    os.chdir(ROOT)
+    os.environ.update(environment)
+    sys.argv = line
+    for number, file in ((1, output), (2, errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        runpy.run_path(line[0], run_name="__main__")
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)

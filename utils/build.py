@@ -47,7 +47,7 @@ def command(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
     try:
         main()
-    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError) as error:
         if wants_trace:
             raise
         print(f"error: {explained(error)}", file=sys.stderr)

@@ -29,9 +29,9 @@ PALETTE = {
     "test": ("#17694a", "#5ec796"),
     "wrong": ("#b23a24", "#f0856a"),
     "right-0": ("#e1f0e8", "#17261f"),
-    "right-1": ("#17694a", "#4fb686"),
+    "right-1": ("#17694a", "#2f8f66"),
     "wrong-0": ("#fbe9e4", "#2b1b17"),
-    "wrong-1": ("#b23a24", "#ef7d60"),
+    "wrong-1": ("#b23a24", "#d2583c"),
 }
 LONGEST_NAME = 18
 MOST_CELLS_WITH_TEXT = 20  # classes up to which a matrix writes its figures into the cells
@@ -45,6 +45,7 @@ class Axis:
     percent: bool = False
     range: tuple[float, float] | None = None
     categories: tuple[str, ...] = ()
+    unnamed: bool = False  # categories too many to be written: only a hover tells them
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class Matrix:
         axis = _axis(Axis(categories=self.classes)) | {"constrain": "domain"}
         layout = {
             "plot_bgcolor": "var(--raised)",
-            "xaxis": axis | {"title": {"text": self.columns}},
-            "yaxis": axis | {"title": {"text": self.rows}, "autorange": "reversed", "scaleanchor": "x"},
+            "xaxis": axis | {"title": {"text": self.columns}, "tickangle": self.angle, "constraintoward": "left"},
+            "yaxis": axis
+            | {"title": {"text": self.rows}, "autorange": "reversed", "scaleanchor": "x", "constraintoward": "top"},
         }
         return {"data": [self._heat(*part) for part in self.parts()], "layout": layout}
 
@@ -108,6 +110,11 @@ class Matrix:
             highest = float(self.values[of_part].max(initial=0))
             top = 1.0 if self.percent and color == "right" else highest or 1.0
             yield np.where(of_part, values, np.nan), color, top
+
+    @property
+    def angle(self) -> int:
+        """Of the names below: upright where they are short."""
+        return 90 if max(map(len, self.classes)) > 3 else 0
 
     def text(self, value: float) -> str:
         """What a cell says."""
@@ -144,7 +151,7 @@ def shortened(name: str) -> str:
 def _axis(axis: Axis) -> Spec:
     made: Spec = {"title": {"text": escape(axis.label, quote=False)}}
     if axis.percent:
-        made["tickformat"] = ",.0%"
+        made["tickformat"] = ".1~%"
     if axis.range:
         made["range"] = list(axis.range)
     if axis.categories:
@@ -156,6 +163,7 @@ def _axis(axis: Axis) -> Spec:
             "categoryarray": names,
             "labelalias": short,
             "showgrid": False,
+            "showticklabels": not axis.unnamed,
         }
     return made
 
@@ -172,6 +180,7 @@ def _trace(series: Series) -> Spec:
             "type": "scatter",
             "mode": "markers",
             "marker": {"color": color, "size": _sizes(series), "opacity": 0.6},
+            "cliponaxis": False,
         }
     line = {"color": color, "width": 2, "dash": "dot" if series.dashed else "solid"}
     line["shape"] = "hvh" if series.kind == "step" else "linear"

@@ -32,6 +32,8 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "text.color": COLORS["ink"],
     "text.parse_math": False,  # a class may be called "$5 and $10"
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
     "xtick.color": COLORS["soft"],
     "ytick.color": COLORS["soft"],
 }
@@ -64,25 +66,34 @@ def _draw_chart(chart: Chart) -> "Figure":
 
 
 def _draw_matrix(matrix: Matrix) -> "Figure":
-    side = min(max(5.0, 0.11 * len(matrix.classes) + 1.5), LARGEST)
-    with _canvas((side, side)) as (figure, axes):
+    count = len(matrix.classes)
+    size = 8 if count <= 30 else 5
+    cells = min(max(4.0, 0.09 * count), LARGEST)  # inches
+    names = 0.5 + 0.01 * size * max(len(shortened(name)) for name in matrix.classes)  # inches beside the cells
+    with _canvas((cells + names + 0.2, cells + names + 0.4), frame=(names, names, cells)) as (figure, axes):
         axes.grid(False)
-        for cells, color, top in matrix.parts():
-            axes.imshow(cells, cmap=_shades(color), vmin=0, vmax=top, interpolation="nearest")
-        _name_classes(axes, matrix)
+        axes.imshow(_colored(matrix), interpolation="nearest")
+        _name_classes(axes, matrix, size)
         if len(matrix.classes) <= MOST_CELLS_WITH_TEXT:
             _write_cells(axes, matrix)
     return figure
 
 
 @contextmanager
-def _canvas(size: tuple[float, float]) -> Iterator[tuple["Figure", "Axes"]]:
+def _canvas(
+    size: tuple[float, float], frame: tuple[float, float, float] | None = None
+) -> Iterator[tuple["Figure", "Axes"]]:
+    """An empty figure, in inches; the frame places a square by its left, bottom and side, otherwise it fits itself."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure, figure.add_subplot()
+        figure = Figure(figsize=size, layout=None if frame else "constrained")
+        if frame is None:
+            yield figure, figure.add_subplot()
+        else:
+            left, bottom, side = frame
+            yield figure, figure.add_axes((left / size[0], bottom / size[1], side / size[0], side / size[1]))
 
 
 @contextmanager
@@ -101,6 +112,11 @@ def _positions(series: Series, axis: Axis) -> Any:
 def _place_names(axes: "Axes", axis: Axis) -> None:
     if not axis.categories:
         return
+    axes.grid(False, axis="x")
+    axes.set_xlim(-0.6, len(axis.categories) - 0.4)
+    if axis.unnamed:
+        axes.set_xticks([])
+        return
     names = [shortened(name) for name in axis.categories]
     step = -(-len(names) // 120)
     places = range(0, len(names), step)
@@ -108,7 +124,6 @@ def _place_names(axes: "Axes", axis: Axis) -> None:
     axes.set_xticks(
         places, [names[place] for place in places], rotation=90 if turned else 0, fontsize=8 if step == 1 else 6
     )
-    axes.set_xlim(-0.6, len(names) - 0.4)
 
 
 def _plot(axes: "Axes", series: Series, x: Any, bars: list[Series]) -> None:
@@ -137,23 +152,30 @@ def _label(axes: "Axes", chart: Chart) -> None:
     if chart.y.range:
         axes.set_ylim(chart.y.range)
     if len(chart.series) > 1:
-        axes.legend()
+        axes.figure.legend(loc="outside upper right", ncols=len(chart.series))
 
 
-def _shades(color: str) -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
+def _colored(matrix: Matrix) -> Any:
+    """The cells as colours (classes, classes, 3) uint8."""
+    image = np.empty((*matrix.values.shape, 3))
+    image[:] = _rgb(COLORS["raised"])
+    for cells, color, top in matrix.parts():
+        filled = ~np.isnan(cells)
+        weight = (cells[filled] / top)[:, None]
+        image[filled] = (1 - weight) * _rgb(COLORS[f"{color}-0"]) + weight * _rgb(COLORS[f"{color}-1"])
+    return image.astype(np.uint8)
 
-    return LinearSegmentedColormap.from_list(color, [COLORS[f"{color}-0"], COLORS[f"{color}-1"]])
+
+def _rgb(color: str) -> Any:
+    return np.array([int(color[start : start + 2], 16) for start in (1, 3, 5)], np.float64)
 
 
-def _name_classes(axes: "Axes", matrix: Matrix) -> None:
+def _name_classes(axes: "Axes", matrix: Matrix, size: int) -> None:
     step = -(-len(matrix.classes) // 220)
     places = range(0, len(matrix.classes), step)
     names = [shortened(matrix.classes[place]) for place in places]
-    size = 8 if len(names) <= 30 else 5
-    axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=size)
+    axes.set_xticks(places, names, rotation=matrix.angle, fontsize=size)
     axes.set_yticks(places, names, fontsize=size)
-    axes.tick_params(length=0)
     axes.set(xlabel=matrix.columns, ylabel=matrix.rows, title=matrix.title)
 
 

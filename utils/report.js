@@ -13,6 +13,7 @@ function themed(value) {
 }
 
 function axis(own) {
+  if (narrow() && own.categoryarray?.length > 12) own.showticklabels = false;
   return {
     gridcolor: color("--line"), zerolinecolor: color("--line"), linecolor: color("--line"), automargin: true,
     ticks: "", tickfont: { color: color("--soft"), size: narrow() ? 10 : 11.5 }, fixedrange: narrow(), ...own,
@@ -27,6 +28,7 @@ function layout(own) {
     font: { family: getComputedStyle(document.body).fontFamily, color: color("--ink"), size: 12 },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: color("--soft"), size: 12 } },
     hoverlabel: { bgcolor: color("--raised"), bordercolor: color("--line"), font: { color: color("--ink"), size: 12 } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--soft"), activecolor: color("--ink") },
     bargap: 0.25, bargroupgap: 0.08, ...rest, xaxis: axis(xaxis), yaxis: axis(yaxis),
   };
 }

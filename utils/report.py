@@ -70,6 +70,7 @@ class Picture:
     image: Array
     title: str = ""
     note: str = ""
+    hint: str = ""  # shown by a hover
     share: float | None = None  # a probability, drawn as a bar
     beside: Array | None = None
 

@@ -53,7 +53,7 @@ def test_one_class_is_an_error(settled):
 
 
 def test_an_empty_class_is_an_error_with_its_name(settled):
-    with pytest.raises(ValueError, match="no image of class c in made up; .* class_names"):
+    with pytest.raises(ValueError, match="no image of class c in made up; .*class_names"):
         settled(classes=["a", "b", "c"])
 
 

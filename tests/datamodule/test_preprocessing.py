@@ -38,12 +38,15 @@ def test_crop_keeps_that_share_of_the_resized_image():
     assert preprocessing(10, 10, 1, crop=1.0).fit(image).mean() == pytest.approx(64, abs=8)
 
 
-def test_a_fit_is_what_torchvision_does(picture):
+@pytest.mark.parametrize(("size", "crop"), [(32, 1.0), (32, 0.875), (24, 0.9)])
+def test_a_fit_is_bit_equal_to_torchvisions_resize_and_crop(size, crop):
     from torchvision.transforms import v2
 
-    image = picture(3, 60, 90)
-    theirs = v2.Compose([v2.Resize(32, v2.InterpolationMode.BICUBIC), v2.CenterCrop(32)])(Image.fromarray(image))
-    assert np.array_equal(preprocessing(32, 32, interpolation="bicubic").fit(image), np.asarray(theirs))
+    theirs = v2.Compose([v2.Resize(int(size / crop), v2.InterpolationMode.BICUBIC), v2.CenterCrop(size)])
+    fit = preprocessing(size, size, interpolation="bicubic", crop=crop).fit
+    for height, width in ((60, 90), (61, 90), (300, 201), (33, 32)):
+        image = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        assert np.array_equal(fit(image), np.asarray(theirs(Image.fromarray(image))))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])

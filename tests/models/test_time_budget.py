@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -115,3 +120,35 @@ def test_the_cpu_clock_counts_this_process_alone():
     before = schedule.elapsed
     sum(range(300_000))
     assert before < schedule.elapsed < 60
+
+
+ONE_OF_TWO = """
+import sys, torch
+from torch import distributed
+from models.time_budget import CLOCKS, TimeBudget
+rank, store = int(sys.argv[1]), sys.argv[2]
+distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+CLOCKS["wall"] = lambda: 10.0 * passed * (rank + 1)
+passed = 0
+sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+schedule = TimeBudget(sgd, 10**6, 100, budget=100.0, warmup=0.0)
+for passed in range(1, 4):
+    sgd.step()
+    schedule.step()
+print(sgd.param_groups[0]["lr"])
+"""
+
+
+def test_all_processes_of_a_distributed_training_use_the_rate_of_the_one_furthest_on(tmp_path):
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", ONE_OF_TWO, str(rank), str(tmp_path / "store")],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    rates = [float(rank.communicate(timeout=120)[0].split()[-1]) for rank in ranks]
+    assert rates[0] == rates[1] == pytest.approx(0.4, abs=0.01)

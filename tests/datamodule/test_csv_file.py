@@ -1,0 +1,77 @@
+import pytest
+
+from datamodule.csv_file import CsvFile
+from datamodule.inventory import main, read_csv
+
+
+@pytest.fixture
+def listed(image_folder, tmp_path):
+    """Writes images and a CSV of these lines, and gives its source."""
+
+    def make(*lines, **options):
+        root = image_folder({f"{number}.png": number for number in range(6)})
+        (root / "list.csv").write_text("\n".join(lines) + "\n", encoding=options.pop("encoding", "utf-8"))
+        return CsvFile(str(root / "list.csv"), cache_dir=str(tmp_path / "cache"), **options)
+
+    return make
+
+
+def test_takes_paths_and_labels_in_any_order(listed):
+    inventory = listed("label,path", "dog,2.png", " cat ,0.png", ",5.png").scan()
+    assert inventory.path.tolist() == ["0.png", "2.png", "5.png"]
+    assert inventory.label.tolist() == ["cat", "dog", ""]
+    assert inventory.classes == ("cat", "dog")
+
+
+def test_splits_and_groups_count_where_there_are_such_columns(listed):
+    inventory = listed("path,label,split,group", "0.png,a,training,p1", "1.png,b,Test,", "2.png,a,,p2").scan()
+    assert inventory.split.tolist() == ["train", "test", ""]
+    assert inventory.group.tolist() == ["p1", "", "p2"]
+
+
+def test_columns_and_delimiter_can_be_named(listed):
+    source = listed("file;kind", "0.png;a", path_column="file", label_column="kind", delimiter=";")
+    assert source.scan().label.tolist() == ["a"]
+
+
+def test_without_a_label_column_all_is_the_pool(listed):
+    assert listed("path", "0.png", label_column=None).scan().label.tolist() == [""]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(listed):
+    assert listed("path,label", "0.png,a", encoding="utf-8-sig").scan().label.tolist() == ["a"]
+
+
+def test_paths_start_from_root_or_are_absolute(listed, tmp_path, image_folder):
+    other = image_folder({"sub/9.png": 9}, tmp_path / "other")
+    source = listed("path,label", f"{other}/sub/9.png,a", "sub/9.png,b", root=str(other))
+    inventory = source.scan()
+    read = source.reader(inventory)
+    assert (read(0) == read(1)).all()
+
+
+def test_a_missing_column_is_named_with_those_there_are(listed):
+    with pytest.raises(ValueError, match=r"no column 'label' but \['path', 'kind'\]; set datamodule.label_column"):
+        listed("path,kind", "0.png,a").scan()
+
+
+def test_an_unknown_split_is_named(listed):
+    with pytest.raises(ValueError, match="names a split 'holdout'; use train, val, test or pool"):
+        listed("path,label,split", "0.png,a,holdout").scan()
+
+
+def test_a_missing_list_or_image_is_named(listed, tmp_path):
+    with pytest.raises(ValueError, match=r"nothing.csv is no file"):
+        CsvFile(str(tmp_path / "nothing.csv")).scan()
+    with pytest.raises(ValueError, match=r"1 of 2 listed files are not below .*: 77.png"):
+        listed("path,label", "0.png,a", "77.png,b").scan()
+
+
+def test_an_inventorys_csv_gives_the_same_splits_and_digest(image_folder, tmp_path):
+    root = image_folder({f"{name}/{number}.png": ord(name) + 7 * number for name in "ab" for number in range(12)})
+    main([str(root), "--cache-dir", str(tmp_path / "cache")])
+    data = CsvFile(str(root / "inventory.csv"), cache_dir=str(tmp_path / "other cache"), salt="another")
+    data.prepare()
+    written = read_csv(root / "inventory.csv")
+    assert data.digest == written.digest
+    assert data.inventory.split.tolist() == written.split.tolist()
