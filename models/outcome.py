@@ -16,6 +16,7 @@ from models.callbacks import Limits, the
 from models.checkpoint import Checkpoints
 from models.inference import Predictions, predict
 from models.model_file import Manifest, save_model, weights_sha256
+from models.reporting import Judged, write_run_report
 from models.runs import Run, differences
 from models.scores import Evaluation, rows
 from models.task import ImageTask
@@ -60,6 +61,11 @@ def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, dat
             write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data))
         completed = _completed(config, trainer)
         _record(run, completed, outcome)
+        for logger in trainer.loggers:
+            logger.save()
+        if found:
+            judged = [Judged(split, part, evaluations[split], temperature) for split, part in found.items()]
+            write_run_report(run, completed, facts(outcome), judged[-1], data)
         save_model(run.folder, task.net, _manifest(completed, task, data, outcome, temperature))
     return outcome
 
@@ -158,9 +164,21 @@ def predictions_csv(part: Predictions, data: ImageData) -> str:
     return text.getvalue()
 
 
+def facts(outcome: Outcome) -> dict[str, str]:
+    """What was trained, on what, for how long, and where it lies."""
+    best = f", the best is {outcome.best_epoch}" if outcome.best_epoch else ""
+    return {
+        "network": f"{outcome.model}, {outcome.parameters:,} parameters",
+        "images": ", ".join(f"{count:,} {split}" for split, count in outcome.images.items() if count),
+        "training": f"{outcome.epochs} epochs{best}; {outcome.steps:,} steps in {outcome.seconds:.1f} s",
+        "weights": f"sha256 {outcome.weights_sha256[:16]}",
+        "model": str(outcome.run.model_file),
+    }
+
+
 def tell(outcome: Outcome) -> None:
     """The closing table on the terminal."""
-    table = Table(title=f"trained {outcome.model}, {outcome.parameters:,} parameters", title_justify="left")
+    table = Table()
     for heading in ("", *outcome.evaluations):
         table.add_column(heading)
     shown = {split: rows(evaluation) for split, evaluation in outcome.evaluations.items()}
@@ -168,13 +186,8 @@ def tell(outcome: Outcome) -> None:
         table.add_row(lines[0][0], *(f"{value}  ({interval})" for _, value, interval in lines))
     out = console()
     out.print(table)
-    images = ", ".join(f"{count:,} {split}" for split, count in outcome.images.items() if count)
-    best = f", best epoch {outcome.best_epoch}" if outcome.best_epoch else ""
-    out.print(
-        f"{outcome.epochs} epochs{best}, {outcome.steps:,} steps in {outcome.seconds:.1f} s on {images} images"
-    )
-    out.print(f"model   {outcome.run.model_file}", soft_wrap=True)
-    out.print(f"report  {outcome.run.report / 'index.html'}", soft_wrap=True)
+    for name, fact in (facts(outcome) | {"report": str(outcome.run.report / "index.html")}).items():
+        out.print(f"{name:9}{fact}", soft_wrap=True)
 
 
 def compare(original: Config, outcome: Outcome) -> tuple[bool, str]:

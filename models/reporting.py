@@ -1,0 +1,111 @@
+"""The report of a finished run, put together from its predictions, its data and its configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datamodule.data import ImageData
+from models import report
+from models.calibration import probabilities, reliability
+from models.confusion import confusion, most_wrong
+from models.inference import Predictions, example
+from models.runs import Run
+from models.scores import Evaluation
+from utils.report import Section, write_report
+
+Array = NDArray[Any]
+SHOWN_INPUTS = 16
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One split of a run: what the network said and how good that is."""
+
+    split: str
+    predictions: Predictions
+    evaluation: Evaluation
+    temperature: float | None
+
+
+def write_run_report(run: Run, config: Mapping[str, Any], facts: Mapping[str, str], judged: Judged, data: ImageData) -> Path:
+    """Writes report/index.html and its PNGs; answers the page's path."""
+    sections = [
+        report.headline(judged.evaluation, judged.split, facts),
+        report.learning_curves(run.metrics_file),
+        *_of_predictions(judged, data),
+        _distribution(data),
+        *_sampling(data),
+        _inputs(data),
+        report.configuration({key: config[key] for key in config if key != "record"}, run.read()["record"]["environment"]),
+    ]
+    title = f"{run.folder.parent.name} / {run.folder.name}"
+    return write_report(run.report, title, sections)
+
+
+def _of_predictions(judged: Judged, data: ImageData) -> list[Section]:
+    found = judged.predictions
+    probs = probabilities(found.logits)
+    counts = confusion(found.target, found.logits.argmax(1), len(data.classes))
+    return [
+        report.confusions(counts, data.classes),
+        report.per_class(judged.evaluation),
+        _calibration(judged, probs),
+        report.failures(_failures(found, probs, data)),
+    ]
+
+
+def _calibration(judged: Judged, probs: Array) -> Section:
+    right = judged.predictions.logits.argmax(1) == judged.predictions.target
+    raw = reliability(probs.max(1), right)
+    if judged.temperature is None:
+        return report.calibration(raw)
+    scaled = probabilities(judged.predictions.logits, judged.temperature)
+    return report.calibration(raw, reliability(scaled.max(1), right), judged.temperature)
+
+
+def _failures(found: Predictions, probs: Array, data: ImageData) -> list[report.Failure]:
+    places = most_wrong(probs, found.target)
+    read = data.reader(data.inventory)
+    return [
+        report.Failure(
+            image=read(int(found.rows[place])),
+            file=str(data.inventory.path[found.rows[place]]),
+            true=data.classes[found.target[place]],
+            predicted=data.classes[probs[place].argmax()],
+            probability=float(probs[place].max()),
+        )
+        for place in places
+    ]
+
+
+def _distribution(data: ImageData) -> Section:
+    codes = data.inventory.codes()
+    counts = {
+        split: np.bincount(codes[data.inventory.rows(split)], minlength=len(data.classes))
+        for split, images in data.sizes.items()
+        if images and split != "pool"
+    }
+    return report.class_distribution(counts, data.classes)
+
+
+def _sampling(data: ImageData) -> list[Section]:
+    """The classes of one epoch as drawn, beside those that are there; nothing where sampling is plain."""
+    if not data.weighted_sampling:
+        return []
+    codes = data.inventory.codes()
+    drawn = np.concatenate([key.row for key in data.train_dataloader().sampler])
+    count = [np.bincount(codes[rows], minlength=len(data.classes)) for rows in (data.inventory.rows("train"), drawn)]
+    return [report.weighted_sampling(*count, data.classes)]
+
+
+def _inputs(data: ImageData) -> Section:
+    batch = example(data, torch.device("cpu"))
+    mean, std = (torch.tensor(part)[:, None, None] for part in (data.preprocessing.mean, data.preprocessing.std))
+    images = ((batch.image[:SHOWN_INPUTS] * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    names = [data.inventory.label[row] for row in batch.index[:SHOWN_INPUTS].tolist()]
+    return report.inputs(list(images), [str(name) for name in names])
