@@ -42,6 +42,7 @@ class Call:
     folder: Path
     accuracy: Watch
     accuracy_unit: float = 1.0  # of the file's values; 0.01 for per cent
+    steps: Watch | None = None  # numbers of steps done, the last one being that of the last step, counted from 0
 
 
 Tool = Callable[[Job], Call]
@@ -55,13 +56,13 @@ def evergreen(*overrides: str) -> Tool:
             sys.executable, "train.py", "datamodule=folder", f"datamodule.root={job.data}",
             f"datamodule.height={job.size}", f"datamodule.width={job.size}", f"datamodule.batch_size={job.batch}",
             f"datamodule.cache_dir={job.output / 'cache'}", *augmentation(job),
-            f"datamodule.crop={evaluation_crop(job)}",
+            f"datamodule.crop={evaluation_crop(job)}", "datamodule.test_share=0",
             "models=timm", f"models.architecture={job.model}", f"models.stem={job.stem}", "models.pretrained=false",
             "optimizers=adamw", f"optimizers.lr={job.lr}", f"optimizers.weight_decay={job.weight_decay}",
             "schedulers=cosine", "schedulers.warmup=0", f"trainer.max_epochs={job.epochs}", "trainer.accelerator=cpu",
             f"seed={job.seed}", f"logs={job.output}", *overrides,
         ]  # fmt: skip
-        return Call(command, PROJECT, Watch(job.output, "*/*/metrics.csv", "val/accuracy"))
+        return Call(command, PROJECT, _metrics(job, "val/accuracy"), steps=_metrics(job, "step"))
 
     return call
 
@@ -97,9 +98,13 @@ def lightning(workers: int) -> Tool:
             "--workers", str(workers), "--epochs", str(job.epochs), "--seed", str(job.seed),
             "--lr", str(job.lr), "--weight-decay", str(job.weight_decay),
         ]  # fmt: skip
-        return Call(command, PROJECT, Watch(job.output, "*/*/metrics.csv", "val_accuracy"))
+        return Call(command, PROJECT, _metrics(job, "val_accuracy"), steps=_metrics(job, "step"))
 
     return call
+
+
+def _metrics(job: Job, column: str) -> Watch:
+    return Watch(job.output, "*/*/metrics.csv", column)
 
 
 def augmentation(job: Job) -> list[str]:

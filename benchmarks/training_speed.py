@@ -52,7 +52,7 @@ from benchmarks.tools import Job, Tool, evergreen, lightning, timm
 
 OWN = "evergreen"
 ON_REQUEST = ("timm channels_last",)
-SMALLEST_VAL = 200
+SMALLEST_VAL = 40
 Rounds = dict[str, list[Measured]]  # by tool, one a round
 
 
@@ -169,6 +169,10 @@ def run_tool(tool: Tool, case: Case, data: Path, output: Path, seed: int, thread
     call = tool(job)
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if threads}
     found = measure(call.command, call.accuracy, output / "log.txt", call.folder, limits)
+    if call.steps and (done := call.steps.values()[-1] + 1) != case.epochs * (case.images // case.batch):
+        raise ToolFailed(
+            f"{done:.0f} steps of {case.batch} were trained, not {case.epochs} epochs of {case.images} images"
+        )
     return replace(found, values=[value * call.accuracy_unit for value in found.values])
 
 

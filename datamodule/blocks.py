@@ -53,7 +53,8 @@ def read_blocks(file: Path) -> Blocks | None:
         said = json.loads(beside(file).read_bytes())
         bad = tuple((row, reason) for row, reason in said["bad"])
         blocks = Blocks(said["count"], tuple(said["shape"]), said["transform"], tuple(said["sha256"]), bad)
-        return blocks if file.stat().st_size == blocks.nbytes else None
+        whole = file.stat().st_size == blocks.nbytes and len(blocks.sha256) == len(blocks.spans)
+        return blocks if whole else None
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
 

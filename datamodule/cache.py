@@ -63,16 +63,13 @@ def open_store(
     with writing_below(cache_dir):
         choice = choose(mode, empty.nbytes, read_blocks(file) is not None, cache_dir)
         log.info("%d images of %s: %s", len(rows), " x ".join(map(str, transform.shape)), choice.why)
-        with _locked(file):
-            if choice.mode == "stream":
-                source: Pixelled = Streamed(reader, transform, inventory.path)
-                places, bad = rows, _undecodable(file, rows, reader, transform) if on_bad_image == "skip" else {}
-            else:
-                contents = inventory.sha256[rows].tolist()
-                source, blocks = _cached(
-                    file, empty, contents, lambda place: transform(reader(int(rows[place]))), choice
-                )
-                places, bad = np.arange(len(rows)), {int(rows[place]): reason for place, reason in blocks.bad}
+        if choice.mode == "stream":
+            source: Pixelled = Streamed(reader, transform, inventory.path)
+            places, bad = rows, _undecodable(file, rows, reader, transform) if on_bad_image == "skip" else {}
+        else:
+            contents = inventory.sha256[rows].tolist()
+            source, blocks = _cached(file, empty, contents, lambda place: transform(reader(int(rows[place]))), choice)
+            places, bad = np.arange(len(rows)), {int(rows[place]): reason for place, reason in blocks.bad}
     if on_bad_image == "raise":
         leave_out(inventory, bad, on_bad_image)
     position = np.full(len(inventory), -1, np.int64)
@@ -109,25 +106,34 @@ def _key(inventory: Inventory, rows: Rows, transform: Transform) -> str:
 
 
 def _cached(file: Path, empty: Blocks, contents: list[str], produce: Reader, choice: Choice) -> tuple[Pixelled, Blocks]:
-    found = read_blocks(file)
-    source = None if found is None else _open(file, found, choice)
-    if found is not None and source is not None:
-        return source, found
-    if found is not None:
-        log.warning("the image cache %s is damaged; it is built anew", file)
-    built = build(file, empty, reusing(file, empty, contents, produce))
-    source = _open(file, built, choice)
-    if source is None:
-        raise OSError(f"the image cache {file} was damaged while it was written; check the disk, or move cache_dir")
-    return source, built
+    found = _found(file, choice)
+    if found is None:
+        with _locked(file):
+            found = _found(file, choice) or _built(file, empty, contents, produce, choice)
+    return found
 
 
-def _open(file: Path, blocks: Blocks, choice: Choice) -> Pixelled | None:
-    """None where it is damaged."""
+def _found(file: Path, choice: Choice) -> tuple[Pixelled, Blocks] | None:
+    blocks = read_blocks(file)
+    if blocks is None:
+        return None
     if choice.mode == "ram":
         pixels = load(file, blocks)
-        return None if pixels is None else InRam(pixels, file)
-    return OnDisk(file, blocks.shape) if is_sound(file, blocks, SAMPLED_BLOCKS) else None
+        source: Pixelled | None = None if pixels is None else InRam(pixels, file)
+    else:
+        source = OnDisk(file, blocks.shape) if is_sound(file, blocks, SAMPLED_BLOCKS) else None
+    if source is None:
+        log.warning("the image cache %s is damaged; it is built anew", file)
+        return None
+    return source, blocks
+
+
+def _built(file: Path, empty: Blocks, contents: list[str], produce: Reader, choice: Choice) -> tuple[Pixelled, Blocks]:
+    build(file, empty, reusing(file, empty, contents, produce))
+    found = _found(file, choice)
+    if found is None:
+        raise OSError(f"the image cache {file} is damaged as soon as it is written; check the disk, or move cache_dir")
+    return found
 
 
 def _undecodable(file: Path, rows: Rows, reader: Reader, transform: Transform) -> dict[int, str]:
@@ -157,7 +163,7 @@ def _flaw(reader: Reader, transform: Transform, row: int) -> str | None:
 def _locked(file: Path) -> Iterator[None]:
     """One process builds, the others wait and find it done."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with (file.parent / ".lock").open("w") as lock:
+    with file.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

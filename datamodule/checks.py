@@ -52,7 +52,9 @@ def settle(
     if n_samples is not None:
         inventory = inventory.take(thin(inventory, n_samples, salt))
     check_classes(inventory)
-    _keep(inventory, cache_dir)
+    keep(inventory, cache_dir)
+    if "" in inventory.label:
+        log.info("%d images of %s have no label: they are the pool", (inventory.label == "").sum(), inventory.root)
     return inventory, skipped + copies
 
 
@@ -151,8 +153,8 @@ def _with_splits(inventory: Inventory, shares: dict[str, float], salt: str, cach
     return replace(inventory, split=split)
 
 
-def _keep(inventory: Inventory, cache_dir: Path) -> None:
-    """The settled inventory by the digest of images and labels, and of their splits, which the salt decides."""
+def keep(inventory: Inventory, cache_dir: Path) -> None:
+    """Stores an inventory by the digest of its images and labels, and of their splits, so that it can be had again."""
     splits = hashlib.sha256("\n".join(inventory.split).encode()).hexdigest()[:8]
     file = cache_dir / "inventories" / f"{inventory.digest}-{splits}.csv"
     if not file.exists():

@@ -41,7 +41,7 @@ class CsvFile(ImageData):
         found = look_up(self.root, [line[self.path_column] for line in lines])
         labels = [line[self.label_column].strip() if self.label_column else "" for line in lines]
         columns = {
-            **hashed(self.root, found, Path(self.cache_dir)),
+            **hashed(self.root, found, Path(self.cache_dir), listed_by=self.file),
             "label": labels,
             "split": [self._split(line.get(self.split_column) or "") for line in lines],
             "group": [line.get(self.group_column) or "" for line in lines],

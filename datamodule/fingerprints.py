@@ -82,12 +82,13 @@ def look_up(root: Path, paths: Sequence[str]) -> Listing:
     return listing
 
 
-def hashed(root: Path, listing: Listing, cache_dir: Path) -> dict[str, object]:
+def hashed(root: Path, listing: Listing, cache_dir: Path, listed_by: Path | None = None) -> dict[str, object]:
     """The inventory columns path, sha256, width, height and first_seen of these files below `root`.
 
-    Only new and changed files are read. What was learned is kept below cache_dir, by root.
+    Only new and changed files are read. What was learned is kept below cache_dir, by root or by what lists its files.
     """
-    memory = cache_dir / "fingerprints" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]}.json"
+    name = hashlib.sha256(str((listed_by or root).resolve()).encode()).hexdigest()[:16]
+    memory = cache_dir / "fingerprints" / f"{name}.json"
     known, prints = _recall(memory)
     if known != listing:
         prints = _renewed(root, listing, known, prints)

@@ -38,5 +38,5 @@ def _droppable(statistics: Path) -> int:
 def _process() -> list[int]:
     used = psutil.Process().memory_info()
     soft = {kind: resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)}
-    taken = {resource.RLIMIT_AS: used.vms, resource.RLIMIT_DATA: used.rss}
+    taken = {resource.RLIMIT_AS: used.vms, resource.RLIMIT_DATA: getattr(used, "data", used.rss)}
     return [limit - taken[kind] for kind, limit in soft.items() if limit != resource.RLIM_INFINITY]

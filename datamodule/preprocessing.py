@@ -63,6 +63,19 @@ class Preprocessing:
             return least_high, max(least_wide, int(least_high * width / height))
         return max(least_high, int(least_wide * height / width)), least_wide
 
+    def undo(self, mask: Pixels, height: int, width: int, unseen: int) -> Pixels:
+        """A mask (self.height, self.width) in the geometry that `fit` took it from, (height, width).
+
+        unseen: the class of what the crop had cut away.
+        """
+        if mask.shape == (height, width):
+            return mask
+        high, wide = self._covering(height, width)
+        top, left = round((high - self.height) / 2), round((wide - self.width) / 2)
+        whole = np.full((high, wide, 1), unseen, np.uint8)
+        whole[top : top + self.height, left : left + self.width, 0] = mask
+        return resize(whole, height, width, "nearest")[:, :, 0]
+
     def squash(self, image: Pixels, height: int, width: int) -> Pixels:
         """The whole image at (height, width), whatever that does to its aspect ratio."""
         return resize(image, height, width, self.interpolation)

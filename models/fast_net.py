@@ -14,7 +14,7 @@ class FastNet(nn.Module):
     """Patches whitened by fixed filters (`prepare`), then per entry of `widths` a group that halves the resolution.
 
     image (B, channels, height, width) → logits (B, num_classes). norm_momentum: share of the old BatchNorm statistics
-    kept at each step. The logits are scaled by 1/widths[-1]; train with Muon (`optimizers=muon_sgd`).
+    kept at each step. Made for Muon (`optimizers=muon_sgd`).
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FastNet(nn.Module):
         )
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
         with torch.no_grad():
-            self.head.weight.div_(self.head.weight.std())
+            self.head.weight.div_(self.head.weight.std() * widths[-1])  # logits begin small, as large features need it
 
     @torch.no_grad()
     def prepare(self, sample: Tensor) -> None:
@@ -55,7 +55,7 @@ class FastNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(image))
-        return logits / self.head.in_features
+        return logits
 
 
 class Group(nn.Module):

@@ -10,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Reliability
-from models.confusion import hardest, most_confused, normalised
+from models.confusion import most_confused
 from models.curves import curve_charts
+from models.report_charts import MOST_CLASSES, confusion_charts, regression_charts, reliability_charts, share_chart
 from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note, text
-from utils.charts import Axis, Chart, Matrix, Series, shortened
+from utils.charts import shortened
 from utils.report import Cell, Charts, Column, Facts, Gallery, Picture, Section, Stat, Stats, Table, Text
 from utils.statistics import Interval
 
 Array = NDArray[Any]
-
-MANY_CLASSES = 40  # from here on the hardest classes are shown on their own first
-HARDEST = 20
-MOST_CLASSES = 250  # in one matrix: beyond that the cells are smaller than a pixel
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def confusions(counts: Array, classes: Sequence[str]) -> Section:
 
     counts: (classes, classes), true class by row.
     """
-    matrices = _matrices(counts, classes)
+    matrices = confusion_charts(counts, classes)
     pairs = most_confused(counts, classes)
     columns = (Column("True"), Column("Taken for"), Column("Images", "count"), Column("Of the class", "share"))
     table = Table(columns, tuple((pair.true, pair.predicted, pair.count, pair.share) for pair in pairs))
@@ -88,30 +85,22 @@ def per_class(evaluation: Evaluation, by: str = "") -> Section:
     rows = tuple(
         (one.name, one.support, *(_cell(name, one.scores[name], name == by) for name in order)) for one in ranked
     )
-    bars = (
-        f" Bars are 95\u00a0% ranges and run from {100 * bottom:.0f} to 100\u00a0%." if by not in PLAIN_NUMBERS else ""
-    )
-    note = f"Weakest {TITLES[by]} first; a heading sorts.{bars} {missing_note(evaluation)}"
+    note = f"Weakest {TITLES[by]} first; a heading sorts."
+    if by not in PLAIN_NUMBERS:
+        note += f" Bars are 95\u00a0% ranges and run from {100 * bottom:.0f} to 100\u00a0%."
+    note = f"{note} {missing_note(evaluation)}"
     return Section("Classes", (Table(columns, rows),), note)
 
 
 def calibration(raw: Reliability, scaled: Reliability | None = None, temperature: float | None = None) -> Section:
     """Whether a probability of 0.9 is right nine times in ten, before and after temperature scaling."""
-    curves = [Series("perfect", [0.0, 1.0], [0.0, 1.0], "soft", dashed=True), _reliability(raw, "as trained", "train")]
-    bars = [Series("as trained", _centres(raw), raw.count / raw.count.sum(), "train", "bar")]
-    if scaled is not None:
-        curves.append(_reliability(scaled, "temperature-scaled", "accent"))
-        bars.append(Series("temperature-scaled", _centres(scaled), scaled.count / scaled.count.sum(), "accent", "bar"))
-    share, confidence = Axis("right", percent=True, range=(0, 1.02)), Axis("probability", percent=True, range=(0, 1.02))
-    diagram = Chart("reliability", "Right as often as sure?", tuple(curves), confidence, share, square=True)
-    spread = Chart("confidence", "How sure", tuple(bars), confidence, Axis("images", percent=True), square=True)
     note = (
-        "Below the dotted line the model is too sure of itself, above it not sure enough; large dots hold many images."
+        "Below the dotted line the model is too sure of itself, above it not sure enough; a large dot is many images."
     )
     note += " ECE, the expected calibration error, is the mean distance of an image from the line."
     if temperature is not None:
         note += f" Fitted on the validation split: temperature {temperature:.3g}."
-    return Section("Calibration", (Charts((diagram, spread)),), note)
+    return Section("Calibration", (Charts(reliability_charts(raw, scaled)),), note)
 
 
 def failures(found: Sequence[Failure]) -> Section:
@@ -135,7 +124,7 @@ def failures(found: Sequence[Failure]) -> Section:
 
 def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> Section:
     """Each split's share of every class. counts: split → (classes,) images."""
-    chart = _shares(
+    chart = share_chart(
         "class_distribution",
         "Classes in each split",
         {name: (values, name) for name, values in counts.items()},
@@ -149,7 +138,7 @@ def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> S
 
 def weighted_sampling(natural: Array, drawn: Array, classes: Sequence[str]) -> Section:
     """What weighted sampling does to the share of each class. natural, drawn: (classes,) images or draws."""
-    chart = _shares(
+    chart = share_chart(
         "weighted_sampling",
         "Classes without and with weighted sampling",
         {"as they are": (natural, "train"), "as drawn": (drawn, "accent")},
@@ -167,13 +156,11 @@ def inputs(images: Sequence[Array], names: Sequence[str]) -> Section:
 
 def regression(predicted: Array, target: Array, names: Sequence[str]) -> Section:
     """Prediction against truth, one chart a target. predicted, target: (images, targets)."""
-    charts = []
-    for number, name in enumerate(names):
-        true, guess = target[:, number], predicted[:, number]
-        ends = [float(min(true.min(), guess.min())), float(max(true.max(), guess.max()))]
-        series = (Series("perfect", ends, ends, "soft", dashed=True), Series("images", true, guess, kind="points"))
-        charts.append(Chart(f"regression_{number}", name, series, Axis("true"), Axis("predicted"), square=True))
-    return Section("Predictions", (Charts(tuple(charts)),), "On the dotted line a prediction is exact.")
+    return Section(
+        "Predictions",
+        (Charts(regression_charts(predicted, target, names)),),
+        "On the dotted line a prediction is exact.",
+    )
 
 
 def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> Section:
@@ -182,31 +169,8 @@ def configuration(config: Mapping[str, Any], environment: Mapping[str, Any]) -> 
     single = {name: value for name, value in config.items() if name not in groups}
     parts = {"general": single, **groups, "environment": environment}
     facts = tuple(Facts(name, dict(_flat(values))) for name, values in parts.items() if values)
-    return Section(
-        "Configuration", facts, "The same as in full_configurations.yaml, the one file that repeats this run."
-    )
-
-
-def _matrices(counts: Array, classes: Sequence[str]) -> dict[str, Matrix]:
-    """What can be looked at, by the words of its button; with many classes the hardest come first."""
-    shares = normalised(counts)
-    if len(classes) <= MANY_CLASSES:
-        return {"Shares": _matrix("share", shares, classes), "Counts": _matrix("counts", counts, classes)}
-    worst = hardest(counts, HARDEST)
-    kept = hardest(counts, MOST_CLASSES)
-    return {
-        f"{HARDEST} hardest classes": _matrix("hardest", counts, classes, worst),
-        "Shares": _matrix("share", shares, classes, kept),
-        "Counts": _matrix("counts", counts, classes, kept),
-    }
-
-
-def _matrix(what: str, values: Array, classes: Sequence[str], kept: Array | None = None) -> Matrix:
-    kept = np.arange(len(classes)) if kept is None else kept
-    part = "" if len(kept) == len(classes) else f", the {len(kept)} hardest of {len(classes)} classes"
-    title = f"{'Shares' if what == 'share' else 'Counts'} of predictions{part}"
-    names = tuple(classes[number] for number in kept)
-    return Matrix(f"confusion_{what}", title, values[np.ix_(kept, kept)], names, percent=what == "share")
+    note = "The same as in full_configurations.yaml, the one file that repeats this run."
+    return Section("Configuration", facts, note)
 
 
 def _stat(score: Score, title: str = "") -> Stat:
@@ -235,31 +199,6 @@ def _cell(name: str, interval: Interval | None, with_range: bool) -> Cell:
     if interval is None:
         return None
     return (interval.value, interval.low, interval.high) if with_range and name not in PLAIN_NUMBERS else interval.value
-
-
-def _reliability(found: Reliability, name: str, color: str) -> Series:
-    filled = found.count > 0
-    name = f"{name}, ECE {100 * found.ece:.1f} %"
-    size = np.sqrt(found.count[filled] / found.count.max())
-    return Series(name, found.confidence[filled], found.accuracy[filled], color, "points", size=size)
-
-
-def _centres(found: Reliability) -> Array:
-    return (np.arange(len(found.count)) + 0.5) / len(found.count)
-
-
-def _shares(name: str, title: str, counts: Mapping[str, tuple[Array, str]], classes: Sequence[str]) -> Chart:
-    """counts: what → its images a class and its colour. Many classes are ordered by the first one's counts."""
-    first = next(iter(counts.values()))[0]
-    many = len(classes) > MANY_CLASSES
-    order = np.argsort(-first, kind="stable") if many else np.arange(len(classes))
-    names = tuple(classes[number] for number in order)
-    series = tuple(
-        Series(what, names, values[order] / max(values.sum(), 1), color, "step" if many else "bar")
-        for what, (values, color) in counts.items()
-    )
-    axis = Axis("classes, the most frequent first" if many else "", categories=names, unnamed=many)
-    return Chart(name, title, series, axis, Axis("share", percent=True))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -43,6 +43,7 @@ class ImageTask(pl.LightningModule):
         self.metrics = MetricCollection(dict(metrics), prefix="val/")
         # (sum of losses over images, images); no buffers, since averaged weights would average them too
         self.loss_sums = {"train": torch.zeros(2), "val": torch.zeros(2)}
+        self.left_out: Tensor | None = None  # (rows of the inventory,) bool: forwarded, but not in the training loss
 
     def forward(self, image: Tensor) -> Tensor:
         return self.net(image)
@@ -50,11 +51,18 @@ class ImageTask(pl.LightningModule):
     def step(self, batch: Batch, batch_idx: int, stage: str) -> dict[str, Tensor]:
         """The loss, and the logits for callbacks that look at each sample."""
         logits = self(batch.image)
-        loss = self.loss(logits, batch.target)
+        loss = self.loss_of(logits, batch, stage)
         self._add_loss(loss.detach().float(), len(batch.image), stage)
         if stage == "val":
             self.metrics.update(self.prediction(logits), batch.target)
         return {"loss": loss, "logits": logits.detach()}
+
+    def loss_of(self, logits: Tensor, batch: Batch, stage: str) -> Tensor:
+        """In training without the samples that are left out; zero where that is the whole batch."""
+        if stage != "train" or self.left_out is None:
+            return self.loss(logits, batch.target)
+        kept = (~self.left_out[batch.index]).nonzero()[:, 0].to(logits.device, non_blocking=True)
+        return self.loss(logits[kept], batch.target[kept]) if len(kept) else logits.sum() * 0
 
     def _add_loss(self, loss: Tensor, count: int, stage: str) -> None:
         images = torch.full_like(loss, count)

@@ -28,9 +28,9 @@ PALETTE = {
     "val": ("#c27c12", "#e3ad54"),
     "test": ("#17694a", "#5ec796"),
     "wrong": ("#b23a24", "#f0856a"),
-    "right-0": ("#e1f0e8", "#17261f"),
+    "right-0": ("#cfe6da", "#1d3a2d"),
     "right-1": ("#17694a", "#2f8f66"),
-    "wrong-0": ("#fbe9e4", "#2b1b17"),
+    "wrong-0": ("#f7d3ca", "#4a251c"),
     "wrong-1": ("#b23a24", "#d2583c"),
 }
 LONGEST_NAME = 18

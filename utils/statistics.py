@@ -174,11 +174,12 @@ def _sums(weights: Array, columns: Mapping[str, Any]) -> dict[str, Array]:
 def _range(value: Array, resampled: Array, level: float, pivotal: bool) -> Intervals:
     """Range of each figure, widened to its own value where resampling is biased away from it."""
     defined = ~np.isnan(value) & ~np.isnan(resampled).all(axis=0)
-    edges = np.nanquantile(resampled[:, defined], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    edges = np.full((2, value.size), np.nan)
+    if defined.any():
+        edges[:, defined] = np.nanquantile(resampled[:, defined], [(1 - level) / 2, (1 + level) / 2], axis=0)
     if pivotal:
-        edges = 2 * value[defined] - edges[::-1]
-    low, high = np.full(value.shape, np.nan), np.full(value.shape, np.nan)
-    low[defined], high[defined] = np.minimum(edges[0], value[defined]), np.maximum(edges[1], value[defined])
+        edges = 2 * value - edges[::-1]
+    low, high = np.minimum(edges[0], value), np.maximum(edges[1], value)
     return Intervals(np.where(defined, value, np.nan), low, high)
 
 

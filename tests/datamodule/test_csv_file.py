@@ -1,7 +1,10 @@
+import os
+
 import pytest
 
 from datamodule.csv_file import CsvFile
 from datamodule.inventory import main, read_csv
+from datamodule.layout import scan_folder
 
 
 @pytest.fixture
@@ -65,6 +68,16 @@ def test_a_missing_list_or_image_is_named(listed, tmp_path):
         CsvFile(str(tmp_path / "nothing.csv")).scan()
     with pytest.raises(ValueError, match=r"1 of 2 listed files are not below .*: 77.png"):
         listed("path,label", "0.png,a", "77.png,b").scan()
+
+
+def test_a_list_of_some_images_does_not_make_the_folder_forget_the_others(listed, tmp_path, monkeypatch):
+    source = listed("path,label", "0.png,a")
+    for file in source.root.glob("*.png"):
+        os.utime(file, (1_600_000_000, 1_600_000_000))
+    before = scan_folder(source.root, tmp_path / "cache")
+    source.scan()
+    monkeypatch.setattr("datamodule.fingerprints._read", None)
+    assert scan_folder(source.root, tmp_path / "cache").digest == before.digest
 
 
 def test_an_inventorys_csv_gives_the_same_splits_and_digest(image_folder, tmp_path):

@@ -127,14 +127,14 @@ def test_arrays_carry_any_number_of_channels():
     assert read_header(saved(five)) == (4, 3, 5)
     assert np.array_equal(decode(saved(np.asfortranarray(five.astype(np.uint16) << 8)), 5), five)
     assert decode(saved(five[:, :, 0]), 3).shape == (3, 4, 3)
-    with pytest.raises(BadImage, match="has 5 channels, not 3; set datamodule.channels=5"):
+    with pytest.raises(BadImage, match=r"has 5 channels, not 3; set datamodule.channels=5"):
         decode(saved(five), 3)
     with pytest.raises(BadImage, match="holds an array"):
         decode(saved(five.astype(np.float32)))
 
 
 def test_images_have_no_two_channels(picture, encoded):
-    with pytest.raises(BadImage, match="has no 2 channels; set datamodule.channels to 1, 3 or 4"):
+    with pytest.raises(BadImage, match=r"has no 2 channels; set datamodule.channels to 1, 3 or 4"):
         decode(encoded(picture()), 2)
 
 

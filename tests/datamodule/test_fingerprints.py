@@ -133,5 +133,5 @@ def test_listed_files_are_looked_up_in_their_order(old_folder):
 def test_listed_files_that_are_missing_are_named(old_folder):
     with pytest.raises(ValueError, match=r"2 of 3 listed files are not below .*: a/0.png, a/1.png/x"):
         look_up(old_folder, ["a/0.png", "a/1.png", "a/1.png/x"])
-    with pytest.raises(ValueError, match="'a' below .* is no file"):
+    with pytest.raises(ValueError, match=r"'a' below .* is no file"):
         look_up(old_folder, ["a"])

@@ -72,6 +72,12 @@ def test_masks_move_with_their_pictures():
         assert not isinstance(transform, PadCrop | Flip) or torch.equal(target, moved[:, 0].long())
 
 
+def test_masks_keep_their_classes_when_pictures_are_interpolated():
+    image = pictures(32, channels=1)
+    _, target = RandomResizedCrop((0.3, 0.9)).fitted(16, 20)(image, 9 * (image[:, 0] > 128).long(), draws(32))
+    assert set(target.unique().tolist()) == {0, 9}
+
+
 def test_mask_pixels_from_outside_count_as_ignored():
     _, target = PadCrop(2, "constant")(pictures(32), torch.zeros(32, 8, 10, dtype=torch.int64), draws(32))
     assert set(target.unique().tolist()) == {0, 255}

@@ -23,7 +23,8 @@ def drawn(made_up):
 
 def test_draws_evenly_and_by_key_and_salt_alone():
     numbers = draw([f"key {number}" for number in range(2000)], "salt")
-    assert 0 <= numbers.min() and numbers.max() < 1
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
     assert np.histogram(numbers, 10, (0, 1))[0].min() > 150
     assert draw(["b", "key 7"], "salt")[1] == numbers[7] != draw(["key 7"], "pepper")[0]
 
@@ -77,7 +78,9 @@ def test_images_without_a_label_are_the_pool(made_up):
     assert partition(inventory, {}, "salt", {})[0].tolist() == ["train", "pool"]
 
 
-@pytest.mark.parametrize(("count", "parts"), [(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (10, (6, 2, 2)), (19, (13, 3, 3))])
+@pytest.mark.parametrize(
+    ("count", "parts"), [(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (10, (6, 2, 2)), (19, (13, 3, 3))]
+)
 def test_a_small_class_has_images_in_every_part_that_it_can(made_up, count, parts):
     inventory = made_up([f"{number}" for number in range(count)], label=["a"] * count)
     for salt in "abc":

@@ -46,7 +46,9 @@ def test_a_set_of_train_and_test_keeps_its_parts_names_and_pixels(source, mnist)
 
 def test_a_set_of_splits_keeps_them_under_its_own_names(source, tmp_path, image_folder):
     parts = {"train": 4, "valid": 2, "test": 3}
-    names = {f"{part}/{kind}/{n}.jpg": n for part, count in parts.items() for kind in ("AD", "CH") for n in range(count)}
+    names = {
+        f"{part}/{kind}/{n}.jpg": n for part, count in parts.items() for kind in ("AD", "CH") for n in range(count)
+    }
     image_folder(names, tmp_path / "sets" / "country211")
     inventory = source("Country211", download=False).scan()
     assert [list(inventory.split).count(split) for split in ("train", "val", "test")] == [8, 4, 6]
@@ -64,7 +66,9 @@ def test_a_set_without_parts_is_drawn(source):
 def test_the_images_are_looked_at_once_while_their_files_stay(source, mnist, monkeypatch):
     before = source("MNIST", mnist, download=False).scan()
     opened = []
-    monkeypatch.setattr("datamodule.torchvision_set.open_parts", lambda *given: opened.append(given) or open_parts(*given))
+    monkeypatch.setattr(
+        "datamodule.torchvision_set.open_parts", lambda *given: opened.append(given) or open_parts(*given)
+    )
     assert source("MNIST", mnist, download=False).scan().digest == before.digest
     assert not opened
     (mnist / "MNIST" / "raw" / "note").touch()
@@ -86,7 +90,7 @@ def test_where_the_network_is_closed_it_says_which_files_to_put_where(source, tm
         raise URLError("no network")
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", offline)
-    with pytest.raises(ValueError, match="MNIST is not in .*no network") as caught:
+    with pytest.raises(ValueError, match=r"MNIST is not in .*no network") as caught:
         source("MNIST").scan()
     assert f"put its files into {tmp_path / 'sets' / 'MNIST' / 'raw'}: " in str(caught.value)
     for file in ("train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
@@ -99,12 +103,12 @@ def test_without_download_it_says_which_files_to_put_where(source, tmp_path):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(source):
-    with pytest.raises(ValueError, match="no data set 'CIFAR1'; the nearest for datamodule.name: CIFAR10"):
+    with pytest.raises(ValueError, match=r"no data set 'CIFAR1'; the nearest for datamodule.name: CIFAR10"):
         source("CIFAR1").scan()
 
 
 def test_arguments_it_does_not_take_are_refused(source):
-    with pytest.raises(ValueError, match="FakeData refuses datamodule.arguments: .*'colour'"):
+    with pytest.raises(ValueError, match=r"FakeData refuses datamodule.arguments: .*'colour'"):
         source("FakeData", arguments={"colour": 1}).scan()
     with pytest.raises(ValueError, match=r"EMNIST refuses .*'nope'.*balanced"):
         source("EMNIST", arguments={"split": "nope"}).scan()
@@ -135,7 +139,9 @@ def test_a_silent_network_is_not_waited_for_forever():
 
 
 def test_an_image_that_cannot_be_read_has_no_size(source, tmp_path, image_folder):
-    names = {f"{part}/{kind}/{n}.jpg": n for part in ("train", "valid", "test") for kind in ("AD", "CH") for n in range(3)}
+    names = {
+        f"{part}/{kind}/{n}.jpg": n for part in ("train", "valid", "test") for kind in ("AD", "CH") for n in range(3)
+    }
     root = image_folder(names, tmp_path / "sets" / "country211")
     (root / "train" / "AD" / "1.jpg").write_bytes(b"")
     inventory = source("Country211", download=False).scan()

@@ -1,0 +1,199 @@
+"""Label errors seen in training: each sample's logits averaged over the epochs, and a trimming of what looks wrong."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from datamodule.data import ImageData
+from models.label_errors import Findings, Labels, findings, margin
+from models.label_pages import present
+from models.time_budget import MARKS, TimeBudget
+
+log = logging.getLogger(__name__)
+
+WAITING = 2**24  # logits kept back before they are averaged in: 64 MiB
+LARGE = 2**30  # bytes of averages that are said beforehand
+
+
+@dataclass
+class Averages:
+    """Sums over a sample's sightings, each weighted by decay to the power of the epochs since; they add over processes.
+
+    weight: (rows,) of the sightings so far. margin: (rows,). logits, probs: (rows, classes). epoch: of the last sighting.
+    """
+
+    weight: Tensor
+    margin: Tensor
+    logits: Tensor
+    probs: Tensor
+    epoch: int = 0
+
+    @classmethod
+    def empty(cls, rows: int, classes: int) -> "Averages":
+        return cls(*(torch.zeros(shape) for shape in ((rows,), (rows,), (rows, classes), (rows, classes))))
+
+    def add(self, rows: Tensor, logits: Tensor, labels: Tensor, epoch: int, decay: float) -> None:
+        """rows: (n,) any order, with repetitions. logits: (n, classes) float32. labels: (n,)."""
+        if epoch > self.epoch:
+            for sums in self.sums:
+                sums *= decay ** (epoch - self.epoch)
+            self.epoch = epoch
+        own = torch.from_numpy(margin(logits.numpy(), labels.numpy()))
+        for sums, seen in zip(self.sums, (torch.ones(len(rows)), own, logits, logits.softmax(1)), strict=True):
+            sums.index_add_(0, rows, seen)
+
+    @property
+    def sums(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.weight, self.margin, self.logits, self.probs
+
+    def judged(self, labels: Labels) -> tuple[Labels, Findings]:
+        """The rows seen so far, ascending, and what is found among them. labels: (all rows,)."""
+        rows = np.flatnonzero(self.weight.numpy() > 0)
+        weight = self.weight.numpy()[rows]
+        score = self.margin.numpy()[rows] / weight
+        logits, probs = (sums.numpy()[rows] / weight[:, None] for sums in (self.logits, self.probs))
+        return rows, findings(labels[rows], score, logits, probs)
+
+
+class LabelErrors(Callback):
+    """Finds wrong training labels by the logits of the training itself, and writes them into the run folder at its end.
+
+    A sample's score is its logit margin, averaged over the epochs with a weight that decays per epoch; what AUM does
+    with a plain mean (Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of the training on, the
+    samples that look wrong at an epoch's beginning are left out of its loss; they still pass through the network, are
+    scored on, and come back if they recover. thumbnails: on the page. quality: look at the images too (duplicates,
+    blank, dark, outlying), which reads each once more.
+    """
+
+    def __init__(
+        self,
+        decay: float = 0.5,
+        trim: bool = False,
+        trim_from: float = 0.5,
+        thumbnails: int = 100,
+        quality: bool = True,
+    ) -> None:
+        for name, value in (("decay", decay), ("trim_from", trim_from)):
+            if not 0 < value <= 1:
+                raise ValueError(f"callback.label_errors.{name}={value}: use a number above 0, up to 1")
+        self.decay, self.trim, self.trim_from = decay, trim, trim_from
+        self.thumbnails, self.quality = thumbnails, quality
+        self.averages: Averages | None = None
+        self.left_out: Tensor | None = None  # (rows,) bool
+        self.decided = -1  # the epoch that left_out was chosen for
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._epoch = 0
+        self._labels = torch.empty(0, dtype=torch.int64)
+        self._added_up: Callable[[Tensor], Tensor] = _alone
+        self._first = True
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses what has no single label to judge, before any training."""
+        data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+        data.prepare()
+        if data.augmentation.softens:
+            raise ValueError(
+                "callback=label_errors cannot judge blended images: mixup and CutMix show the network two images of two "
+                "labels at once. Choose another datamodule/augment, or set datamodule.augment.mixup=null and .cutmix=null"
+            )
+        if data.target.ndim != 1 or data.target.is_floating_point():
+            raise ValueError("callback=label_errors judges one class an image (task=classification); leave it out")
+        self._labels, self._added_up, self._first = data.target, _added_up(trainer), trainer.is_global_zero
+        self._make_room(len(data.target), len(data.classes))
+
+    def _make_room(self, rows: int, classes: int) -> None:
+        if self.averages is None:
+            self.averages = Averages.empty(rows, classes)
+        size = sum(sums.nbytes for sums in self.averages.sums)
+        if size > LARGE:
+            log.warning("label errors keep %.1f GiB, in memory and in each checkpoint", size / 2**30)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        pl_module.left_out = self.left_out
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if self.trim and self.decided < trainer.current_epoch and progress(trainer) >= self.trim_from:
+            self.left_out, self.decided = self._flagged(), trainer.current_epoch
+            pl_module.left_out = self.left_out
+            log.info("label errors: %d samples are left out of the loss", int(self.left_out.sum()))
+
+    def _flagged(self) -> Tensor:
+        rows, found = self._together().judged(self._labels.numpy())
+        flagged = torch.zeros(len(self._labels), dtype=torch.bool)
+        flagged[torch.from_numpy(rows[found.flagged])] = True
+        return flagged
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.current_epoch != self._epoch:
+            self._catch_up()
+            self._epoch = trainer.current_epoch
+        self._waiting.append((batch.index, outputs["logits"]))
+        if len(self._waiting) * outputs["logits"].numel() > WAITING:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Averages in what was only kept: once an epoch, so that it costs no time and no wait for a GPU in each step."""
+        if self._waiting:
+            assert self.averages is not None
+            rows, logits = (torch.cat(column) for column in zip(*self._waiting, strict=True))
+            self.averages.add(rows, logits.float().cpu(), self._labels[rows], self._epoch, self.decay)
+            self._waiting.clear()
+
+    def _together(self) -> Averages:
+        """The averages over all processes; to be called by each of them."""
+        self._catch_up()
+        assert self.averages is not None
+        return Averages(*(self._added_up(sums) for sums in self.averages.sums), epoch=self.averages.epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        pl_module.left_out = None
+        rows, found = self._together().judged(self._labels.numpy())
+        if trainer.is_global_zero:
+            data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+            present(Path(trainer.default_root_dir), data, rows, found, self.thumbnails, self.quality)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages of all processes together."""
+        if self.averages is None:
+            return {}
+        together = self._together()
+        sums = {field.name: getattr(together, field.name) for field in fields(together)}
+        return {"averages": sums, "left_out": self.left_out, "decided": self.decided}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict:
+            self.averages = Averages(**state_dict["averages"])
+            if not self._first:  # the first process goes on with the sums of all
+                self.averages = Averages.empty(*self.averages.logits.shape)
+            self.left_out, self.decided = state_dict["left_out"], state_dict["decided"]
+
+
+def progress(trainer: pl.Trainer) -> float:
+    """The share of the training that is done, by its schedule where that knows (a time budget), else by its limits."""
+    schedule = trainer.lr_scheduler_configs[0].scheduler
+    if isinstance(schedule, TimeBudget):
+        return schedule.done / MARKS
+    by_steps = trainer.global_step / trainer.max_steps if trainer.max_steps > 0 else 0.0
+    return max(by_steps, trainer.current_epoch / (trainer.max_epochs or 1))
+
+
+def _alone(sums: Tensor) -> Tensor:
+    return sums
+
+
+def _added_up(trainer: pl.Trainer) -> Callable[[Tensor], Tensor]:
+    """Sums a tensor over all processes."""
+    strategy = trainer.strategy
+    if trainer.world_size == 1:
+        return _alone
+    return lambda sums: strategy.reduce(sums.to(strategy.root_device, copy=True), reduce_op="sum").cpu()  # type: ignore[union-attr]

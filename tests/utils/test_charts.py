@@ -1,0 +1,49 @@
+import json
+
+import numpy as np
+import pytest
+
+from utils.charts import PALETTE, Axis, Chart, Matrix, Series, shortened
+
+
+def test_a_figure_is_plain_json_without_nan():
+    spec = Chart("a", "A", (Series("s", np.arange(3.0), np.array([1, np.nan, 3])),)).spec()
+    assert json.loads(json.dumps(spec, allow_nan=False))["data"][0]["y"] == [1, None, 3]
+
+
+def test_every_colour_of_a_figure_is_one_of_the_palette():
+    matrix = Matrix("m", "M", np.array([[3, 1], [0, 2]]), ("a", "b"))
+    chart = Chart("c", "C", tuple(Series(color, [0, 1], [0, 1], color) for color in PALETTE))
+    text = json.dumps([matrix.spec(), chart.spec()])
+    named = {part.split(")")[0] for part in text.split("var(--")[1:]}
+    assert named <= set(PALETTE)
+    assert {"right-0", "right-1", "wrong-0", "wrong-1", "raised"} <= named
+
+
+def test_right_and_wrong_cells_have_their_own_scales_and_empty_ones_none():
+    (right, _, top), (wrong, _, worst) = Matrix("m", "", np.array([[90, 2], [0, 8]]), ("a", "b")).parts()
+    assert (top, worst) == (90, 2)
+    assert np.isnan(right[0, 1])
+    assert np.isnan(wrong[1, 0])
+    assert wrong[0, 1] == 2
+
+
+def test_a_matrix_without_a_mistake_can_be_drawn():
+    assert [top for _, _, top in Matrix("m", "", np.eye(2), ("a", "b"), percent=True).parts()] == [1.0, 1.0]
+
+
+def test_numbers_are_written_into_the_cells_of_few_classes_only():
+    few, many = (Matrix("m", "", np.eye(k), tuple(map(str, range(k)))).spec()["data"][0] for k in (20, 21))
+    assert "texttemplate" in few
+    assert "texttemplate" not in many
+
+
+def test_a_class_name_is_no_markup():
+    axis = Chart("c", "", (Series("s", ["<b>x"], [1.0]),), Axis(categories=("<b>x",))).spec()["layout"]["xaxis"]
+    assert axis["categoryarray"] == ["&lt;b&gt;x"]
+
+
+@pytest.mark.parametrize("name", ["short", "exactly eighteen c", "a much longer class name 07"])
+def test_a_name_is_shortened_so_that_its_end_stays(name):
+    assert len(shortened(name)) <= 18
+    assert shortened(name)[-2:] == name[-2:]
