@@ -79,7 +79,8 @@ def candidates(hashes: Hashes) -> Iterator[Pairs]:
 
 def flips() -> list[int]:
     """Every number of 16 bits of which at most two are set."""
-    return [sum(1 << bit for bit in bits) for count in range(FLIPS + 1) for bits in combinations(range(BAND_BITS), count)]
+    chosen = (bits for count in range(FLIPS + 1) for bits in combinations(range(BAND_BITS), count))
+    return [sum(1 << bit for bit in bits) for bits in chosen]
 
 
 def bands(hashes: Hashes) -> npt.NDArray[np.int64]:

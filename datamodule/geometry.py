@@ -164,13 +164,22 @@ def mirror(rows: Ints, axis: int) -> Motion:
 
 def resample(picture: Tensor, boxes: Floats, size: tuple[int, int], exact: bool) -> Tensor:
     """Each picture's box (B, 4: left, top, width, height as shares) at `size`; float, or the same type if exact."""
-    down, across = (
-        as_tensor(
-            2 * (boxes[:, start, None] + boxes[:, start + 2, None] * (np.arange(side) + 0.5) / side) - 1, picture.device
-        )
-        for start, side in ((1, size[0]), (0, size[1]))
-    )
-    grid = torch.stack(torch.broadcast_tensors(across[:, None], down[:, :, None]), 3)
-    mode = "nearest" if exact else "bilinear"
-    sampled = F.grid_sample(as_planes(picture), grid, mode, padding_mode="border", align_corners=False)
+    maps = np.zeros((len(boxes), 2, 3))
+    maps[:, 0, 0], maps[:, 1, 1] = boxes[:, 2:].T
+    maps[:, :, 2] = 2 * boxes[:, :2] + boxes[:, 2:] - 1
+    sampled = warp(as_planes(picture), maps, size, "nearest" if exact else "bilinear", "border")
     return sampled.to(picture.dtype) if exact else sampled
+
+
+def warp(planes: Tensor, maps: Floats, size: tuple[int, int], mode: str, border: str) -> Tensor:
+    """Pictures (B, C, H, W) in float sampled at `size`; mode and border are grid_sample's.
+
+    maps: (B, 2, 3) affine, from (x, y) in the result to (x, y) in the picture, both from -1 to 1.
+    """
+    down, across = ((2 * np.arange(side) + 1) / side - 1 for side in size)
+    by_column, by_row = maps[:, :, :1] * across, maps[:, :, 1:2] * down + maps[:, :, 2:]
+    columns, rows = as_tensor(by_column, planes.device), as_tensor(by_row, planes.device)
+    grid = planes.new_empty(len(planes), *size, 2)
+    for axis in (0, 1):
+        torch.add(columns[:, axis, None], rows[:, axis, :, None], out=grid[..., axis])
+    return F.grid_sample(planes, grid, mode, padding_mode=border, align_corners=False)

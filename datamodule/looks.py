@@ -1,4 +1,4 @@
-"""What can be said of an image without a network: brightness, contrast, a perceptual hash, a few numbers of its look."""
+"""What can be said of an image without a network: brightness, contrast, a perceptual hash, a few traits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -26,8 +26,8 @@ class Looks:
     """One entry an image; values of pixels are 0..255.
 
     contrast: standard deviation of the gray image. darkest, brightest: its 1st and 99th percentile. hash: signs of its
-    lowest frequencies. small: (n, 16, 16) gray. colour: (n, 3) means. traits: (n, 12), of one scale: colours, contrasts,
-    energies of coarse to fine structure, saturation.
+    lowest frequencies. small: (n, 16, 16) gray. colour: (n, 3) means. traits: (n, 12), of about one scale: colours,
+    contrasts, energies of coarse to fine structure, saturation.
     """
 
     contrast: Floats
@@ -101,7 +101,8 @@ def traits(values: Floats, variance: Floats, frequencies: Floats) -> Floats:
     rest = np.maximum(SIDE**2 * variance - sum(bands), 0)
     saturation = (values.max(axis=3) - values.min(axis=3)).mean(axis=(1, 2))
     colours, contrasts = values.mean(axis=(1, 2)) / 64, np.log(values.std(axis=(1, 2)) + 2)
-    return np.stack((*colours.T, *contrasts.T, *(np.log(band + 30) for band in (*bands, rest)), saturation / 32), axis=1)
+    energies = np.log(np.stack((*bands, rest)) + 30)
+    return np.stack((*colours.T, *contrasts.T, *energies, saturation / 32), axis=1)
 
 
 def perceptual_hash(frequencies: Floats) -> npt.NDArray[np.uint64]:

@@ -20,7 +20,8 @@ FENCE = 3.0  # quartile distances beyond the quartiles, Tukey's "far out"
 ODD = 2.0  # times the usual size or shape, at least
 ENOUGH = 50  # images, to tell what is usual
 LEAST_VARIANCE = 1e-3  # below it a direction only holds rounding
-KINDS = ("left out", "unreadable", "exact duplicate", "near duplicate", "blank", "dark", "bright", "odd size", "outlier")
+COPIES = ("exact duplicate", "near duplicate")
+KINDS = ("left out", "unreadable", *COPIES, "blank", "dark", "bright", "odd size", "outlier")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def summary(issues: Sequence[Issue]) -> str:
     counts = Counter(issue.kind for issue in issues)
     across = Counter(issue.kind for issue in issues if issue.across)
     said = [
-        f"{counts[kind]:,} {kind}{'s' if counts[kind] > 1 and kind.split()[-1] in ('duplicate', 'outlier') else ''}"
+        f"{counts[kind]:,} {kind}{'s' if counts[kind] > 1 and kind in (*COPIES, 'outlier') else ''}"
         + (f" ({across[kind]:,} across splits)" if across[kind] else "")
         for kind in KINDS
         if counts[kind]
@@ -123,9 +124,10 @@ def _partners(
     same_split = inventory.split[rows] == inventory.split[others]
     order = np.lexsort((others, -likeness, same_split, rows))
     _, first = np.unique(rows[order], return_index=True)
+    chosen = order[first]
+    columns = (rows[chosen].tolist(), others[chosen].tolist(), likeness[chosen].tolist())
     return [
-        _issue(inventory, row, kind, note.format(like), like, other)
-        for row, other, like in zip(*(column[order[first]].tolist() for column in (rows, others, likeness)), strict=True)
+        _issue(inventory, row, kind, note.format(like), like, other) for row, other, like in zip(*columns, strict=True)
     ]
 
 
@@ -181,5 +183,6 @@ def _beyond(values: npt.NDArray[np.floating], least: float) -> npt.NDArray[np.fl
     if not len(values):
         return values
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-    margin = max(FENCE * (high - low), least, 1e-9)
-    return np.maximum(0.0, np.maximum(values - max(high + margin, middle + least), min(low - margin, middle - least) - values))
+    fence = FENCE * (high - low) + 1e-9
+    above, below = values - max(high + fence, middle + least), min(low - fence, middle - least) - values
+    return np.maximum(np.maximum(above, below), 0.0)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from datamodule.colour import GRAY
+from datamodule.geometry import warp
 from datamodule.randomness import Draws, Floats, Ints
 from datamodule.transforms import IGNORED, Transform, as_bytes, as_pixels, as_planes, as_tensor, is_mask, with_rows
 
@@ -75,8 +75,8 @@ def _move_mask(mask: Tensor, operation: Words, level: Floats) -> Tensor:
 
 def _warp(picture: Tensor, maps: Floats) -> Tensor:
     """To the nearest pixel, which keeps bytes and classes whole."""
-    grid = F.affine_grid(as_tensor(maps, picture.device), list(picture.shape), align_corners=False)
-    return F.grid_sample(picture, grid, "nearest", padding_mode="zeros", align_corners=False)
+    height, width = picture.shape[2:]
+    return warp(picture, maps, (height, width), "nearest", "zeros")
 
 
 def _maps(operation: Words, level: Floats, aspect: float) -> Floats:

@@ -25,9 +25,9 @@ LARGE = 2**30  # bytes of averages that are said beforehand
 
 @dataclass
 class Averages:
-    """Sums over a sample's sightings, each weighted by decay to the power of the epochs since; they add over processes.
+    """Sums over a sample's sightings, each weighted by decay to the power of the epochs since; processes' sums add up.
 
-    weight: (rows,) of the sightings so far. margin: (rows,). logits, probs: (rows, classes). epoch: of the last sighting.
+    weight: (rows,) of the sightings so far. margin: (rows,). logits, probs: (rows, classes). epoch: the last one.
     """
 
     weight: Tensor
@@ -38,7 +38,7 @@ class Averages:
 
     @classmethod
     def empty(cls, rows: int, classes: int) -> "Averages":
-        return cls(*(torch.zeros(shape) for shape in ((rows,), (rows,), (rows, classes), (rows, classes))))
+        return cls(torch.zeros(rows), torch.zeros(rows), torch.zeros(rows, classes), torch.zeros(rows, classes))
 
     def add(self, rows: Tensor, logits: Tensor, labels: Tensor, epoch: int, decay: float) -> None:
         """rows: (n,) any order, with repetitions. logits: (n, classes) float32. labels: (n,)."""
@@ -101,8 +101,9 @@ class LabelErrors(Callback):
         data.prepare()
         if data.augmentation.softens:
             raise ValueError(
-                "callback=label_errors cannot judge blended images: mixup and CutMix show the network two images of two "
-                "labels at once. Choose another datamodule/augment, or set datamodule.augment.mixup=null and .cutmix=null"
+                "callback=label_errors cannot judge blended images: mixup and CutMix show the network two labels at "
+                "once, so that a margin says nothing of either. Choose another datamodule/augment, or set "
+                "datamodule.augment.mixup=null and datamodule.augment.cutmix=null"
             )
         if data.target.ndim != 1 or data.target.is_floating_point():
             raise ValueError("callback=label_errors judges one class an image (task=classification); leave it out")
@@ -142,7 +143,7 @@ class LabelErrors(Callback):
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Averages in what was only kept: once an epoch, so that it costs no time and no wait for a GPU in each step."""
+        """Averages in what was only kept so far: once an epoch, so that no step takes time or waits for a GPU."""
         if self._waiting:
             assert self.averages is not None
             rows, logits = (torch.cat(column) for column in zip(*self._waiting, strict=True))
@@ -153,7 +154,8 @@ class LabelErrors(Callback):
         """The averages over all processes; to be called by each of them."""
         self._catch_up()
         assert self.averages is not None
-        return Averages(*(self._added_up(sums) for sums in self.averages.sums), epoch=self.averages.epoch)
+        weight, margins, logits, probs = map(self._added_up, self.averages.sums)
+        return Averages(weight, margins, logits, probs, self.averages.epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         pl_module.left_out = None
@@ -196,4 +198,4 @@ def _added_up(trainer: pl.Trainer) -> Callable[[Tensor], Tensor]:
     strategy = trainer.strategy
     if trainer.world_size == 1:
         return _alone
-    return lambda sums: strategy.reduce(sums.to(strategy.root_device, copy=True), reduce_op="sum").cpu()  # type: ignore[union-attr]
+    return lambda sums: strategy.reduce(sums.to(strategy.root_device, copy=True), reduce_op="sum").cpu()

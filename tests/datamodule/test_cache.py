@@ -217,6 +217,14 @@ def test_nothing_is_taken_over_from_a_damaged_cache(opened, made_up, tmp_path):
     assert len(source.reads) == 60
 
 
+def test_nothing_is_taken_over_from_another_transform(opened, made_up, tmp_path):
+    opened()
+    larger = made_up([f"{number:03d}" for number in range(60)])
+    source = Source(larger)
+    open_store(larger, Squash(*SHAPE, "nearest"), source, tmp_path)
+    assert len(source.reads) == 60
+
+
 def test_bad_images_are_not_taken_over(opened, inventory, made_up):
     opened("ram", Source(inventory, broken=[3]), on_bad_image="skip")
     larger = made_up([f"{number:03d}" for number in range(51)])

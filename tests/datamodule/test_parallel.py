@@ -33,5 +33,18 @@ def test_an_error_ends_the_work_that_waits():
     assert len(started) < 1000
 
 
+def test_who_stops_asking_ends_the_work_that_waits():
+    started = []
+
+    def work(item):
+        started.append(item)
+        time.sleep(0.001)
+
+    answers = spread(work, range(2000), "stopping", lambda item: 1)
+    next(answers)
+    answers.close()
+    assert len(started) < 1000
+
+
 def test_nothing_to_do_is_done():
     assert list(spread(str, [], "nothing", len)) == []

@@ -111,6 +111,7 @@ def test_a_subset_keeps_the_proportions_and_lies_within_a_larger_one(made_up):
     small, large = thin(inventory, 100, "salt"), thin(inventory, 0.3, "salt")
     assert (len(small), len(large)) == (100, 300)
     assert set(small) < set(large)
+    assert set(small) != set(thin(inventory, 100, "pepper"))
     counts = Counter(zip(inventory.split[small], inventory.label[small], strict=True))
     shares = Counter(zip(inventory.split, inventory.label, strict=True))
     assert all(abs(counts[cell] - count / 10) <= 1 for cell, count in shares.items())
@@ -119,7 +120,7 @@ def test_a_subset_keeps_the_proportions_and_lies_within_a_larger_one(made_up):
 def test_a_subset_keeps_each_class_of_each_split(made_up):
     labels = ["rare" if number < 2 else "common" for number in range(200)]
     inventory = made_up([f"{number:04d}" for number in range(200)], label=labels, split=["train", "val"] * 100)
-    kept = thin(inventory, 0.02, "salt")
+    kept = thin(inventory, 0.005, "salt")
     assert len(set(zip(inventory.split[kept], inventory.label[kept], strict=True))) == 4
 
 

@@ -76,6 +76,18 @@ def test_squash_keeps_the_whole_image(picture):
     assert np.array_equal(squash(image), preprocessing().squash(image, 10, 10))
 
 
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 24), (30, 10)])
+def test_a_mask_goes_back_to_where_its_image_was_cut_from(height, width):
+    fitting = Preprocessing(8, 8, 1, (0.5,), (0.5,), "nearest")
+    image = np.zeros((height, width, 1), np.uint8)
+    image[height // 2 :, width // 2 :] = 1
+    mask = fitting.undo(fitting.fit(image)[:, :, 0], height, width, unseen=255)
+    assert mask.shape == (height, width)
+    seen = mask != 255
+    assert np.array_equal(mask[seen], image[:, :, 0][seen])
+    assert seen.sum() == min(height, width) ** 2
+
+
 def test_keys_name_all_that_decides_the_pixels():
     base = [Fit(preprocessing()), Fit(preprocessing(9)), Fit(preprocessing(crop=0.9)), Squash(8, 8, 3), Squash(8, 8, 1)]
     other = [Fit(preprocessing(interpolation="bicubic")), Squash(8, 8, 3, "bicubic")]

@@ -1,0 +1,176 @@
+"""One cell of the label-error benchmark: a noise, a seed; both sides judge the same noisy labels."""
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from models.inference import Predictions, predict
+from models.label_errors import Findings, likely_wrong, score_out_of_sample
+from models.label_recorder import LabelErrors
+from models.runs import Run, create
+from models.settings import TrainerSettings
+from models.training import make_task, make_trainer, prepare_torch, settle_choices
+from utils.build import CONFIGURATION, build, plain, settings
+
+Array = NDArray[Any]
+Cell = dict[str, Any]
+
+SETTINGS = (
+    "datamodule=csv", "datamodule/augment=small", "datamodule.batch_size=500", "datamodule.eval_batch_size=1000",
+    "datamodule.on_bad_image=skip", "datamodule.label_column=given", "models=fast_net", "models.widths=[32,64,128]",
+    "optimizers=muon_sgd", "schedulers=linear", "schedulers.warmup=0.2", "task.loss.label_smoothing=0.1",
+    "trainer.accelerator=cpu", "trainer.threads=1", "trainer.check_val_every_n_epoch=1000", "trainer.progress=false",
+    "callback.checkpoints=null", "logger=default", "logger.csv=null", "logger.tensorboard=null",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """cifar: its folder of JPEG files. noise: such as sym20 or pair20, in per cent. images: of training."""
+
+    cifar: Path
+    work: Path
+    noise: str
+    seed: int
+    images: int
+    epochs: int
+    folds: int
+    speed: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.noise} seed {self.seed}, {self.images} images, {self.epochs} epochs, {self.folds} folds"
+
+
+class Noisy:
+    """Training images with some labels made wrong, and the clean test images. true, given: (images,) class numbers."""
+
+    def __init__(self, job: Job) -> None:
+        self.classes = sorted(place.name for place in (job.cifar / "train").iterdir())
+        each = job.images // len(self.classes)
+        self.files = [str(file) for name in self.classes for file in sorted((job.cifar / "train" / name).iterdir())[:each]]
+        self.test = [str(file) for name in self.classes for file in sorted((job.cifar / "test" / name).iterdir())]
+        self.true = np.repeat(np.arange(len(self.classes)), each)
+        self.given = flipped(self.true, job.noise, len(self.classes), np.random.default_rng(job.seed))
+        self.fold = np.random.default_rng(1000 + job.seed).permutation(len(self.true)) % job.folds
+
+    def write(self, file: Path, fold: int | None = None) -> None:
+        """A CSV to train from: test images are `test`; of a fold, its images are `val`."""
+        with file.open("w", newline="") as lines:
+            writer = csv.writer(lines)
+            writer.writerow(("path", "given", "split"))
+            for path, given, part in zip(self.files, self.given, self.fold, strict=True):
+                writer.writerow((path, self.classes[given], "val" if part == fold else "train"))
+            if fold is None:
+                writer.writerows((path, Path(path).parent.name, "test") for path in self.test)
+
+
+def flipped(true: Array, noise: str, classes: int, rng: np.random.Generator) -> Array:
+    """sym: another class by chance; pair: the next one. Exactly so many per cent of the labels."""
+    kind, share = noise[:-2], int(noise[-2:]) / 100
+    if kind not in ("sym", "pair"):
+        raise ValueError(f"noise {noise}: use sym or pair and two digits of per cent, such as sym20")
+    wrong = rng.choice(len(true), round(share * len(true)), replace=False)
+    given = true.copy()
+    given[wrong] += rng.integers(1, classes, len(wrong)) if kind == "sym" else 1
+    return given % classes
+
+
+@contextmanager
+def clock(taken: dict[str, float], name: str) -> Iterator[None]:
+    """Adds the CPU-seconds of a block."""
+    before = time.process_time()
+    yield
+    taken[name] = taken.get(name, 0.0) + time.process_time() - before
+
+
+def run_cell(job: Job) -> Cell:
+    """All sides of a cell: their scores, CPU-seconds, and the accuracy of the model that each leaves."""
+    noisy = Noisy(job)
+    wrong = noisy.given != noisy.true
+    cell: Cell = {"ours": ours(job, noisy, wrong, trim=False), "ours, trimmed": ours(job, noisy, wrong, trim=True)}
+    logits, seconds = out_of_fold(job, noisy)
+    cell |= cleanlab(noisy, wrong, logits, seconds)
+    found = score_out_of_sample(logits, noisy.given)
+    cell["ours, out of fold"] = judged(wrong, noisy.true, found) | {"cpu_s": seconds}
+    return cell
+
+
+def ours(job: Job, noisy: Noisy, wrong: Array, trim: bool) -> Cell:
+    """One training with callback=label_errors; `cpu_s` holds all of it, `search_s` what the callback took of that."""
+    taken: dict[str, float] = {}
+    quiet = ("callback.label_errors.quality=false", "callback.label_errors.thumbnails=0")
+    options = ("callback=label_errors", *quiet, f"callback.label_errors.trim={trim}")
+    file = job.work / "noisy.csv"
+    noisy.write(file)
+    run, predictions, classes = trained(job, file, options, "test", taken)
+    right = float((predictions.logits.argmax(1) == predictions.target).mean())
+    found = read_findings(run, noisy, classes)
+    return judged(wrong, noisy.true, found) | {"cpu_s": taken["train"], "search_s": taken["search"], "accuracy": right}
+
+
+def out_of_fold(job: Job, noisy: Noisy) -> tuple[Array, float]:
+    """Each image's logits by a network that was not trained on it, (images, classes), and the CPU-seconds."""
+    logits, taken = np.zeros((len(noisy.given), len(noisy.classes)), np.float32), dict[str, float]()
+    for fold in range(job.folds):
+        file = job.work / f"fold{fold}.csv"
+        noisy.write(file, fold)
+        _, found, _ = trained(job, file, ("callback=default",), "val", taken)
+        logits[noisy.fold == fold] = found.logits
+    return logits, taken["train"] + taken["predict"]
+
+
+def trained(
+    job: Job, file: Path, options: tuple[str, ...], split: str, taken: dict[str, float]
+) -> tuple[Run, Predictions, tuple[str, ...]]:
+    """A model trained from a CSV, and its logits on a split in the CSV's order. Reading images is not timed."""
+    config = composed(job, file, options)
+    limits = settings(TrainerSettings, config["trainer"], "trainer.")
+    prepare_torch(limits)
+    data = build(config["datamodule"], seed=config["seed"])
+    data.prepare()
+    run = create(str(job.work / "logs"), "label_errors", None, True)
+    with clock(taken, "train"):
+        task = make_task(config, data)
+        settle_choices(config, limits, task, data)
+        trainer = make_trainer(config, run, task, data)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, LabelErrors):
+                watch(callback, taken)
+        trainer.fit(task, data)
+    data.trainer = None
+    with clock(taken, "predict"):
+        found = predict(task, data, split, trainer.strategy.root_device)
+    return run, in_csv_order(found, data.inventory.path, file, split), data.classes
+
+
+def composed(job: Job, file: Path, options: tuple[str, ...]) -> dict[str, Any]:
+    own = (f"datamodule.file={file}", f"datamodule.root={Path('/')}", f"datamodule.cache_dir={job.work / 'cache'}",
+           f"trainer.max_epochs={job.epochs}", f"trainer.speed={job.speed}", f"seed={job.seed}")  # fmt: skip
+    with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+        return plain(compose("configs", overrides=[*SETTINGS, *own, *options]))
+
+
+def watch(callback: LabelErrors, taken: dict[str, float]) -> None:
+    """Times every hook of the callback that training calls."""
+    taken["search"] = 0.0
+    for name in ("on_train_epoch_start", "on_train_batch_end", "on_train_end"):
+        setattr(callback, name, timed(getattr(callback, name), taken))
+
+
+def timed(function: Callable[..., Any], taken: dict[str, float]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        with clock(taken, "search"):
+            return function(*arguments)
+
+    return call
