@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.metrics import average_precision_score, roc_auc_score
 
+from benchmarks.label_scores import cleanlab, judged
 from models.inference import Predictions, predict
-from models.label_errors import Findings, likely_wrong, score_out_of_sample
+from models.label_errors import Findings, score_out_of_sample
+from models.label_pages import CSV
 from models.label_recorder import LabelErrors
 from models.runs import Run, create
 from models.settings import TrainerSettings
@@ -27,10 +27,10 @@ Cell = dict[str, Any]
 
 SETTINGS = (
     "datamodule=csv", "datamodule/augment=small", "datamodule.batch_size=500", "datamodule.eval_batch_size=1000",
-    "datamodule.on_bad_image=skip", "datamodule.label_column=given", "models=fast_net", "models.widths=[32,64,128]",
+    "datamodule.val_share=0", "datamodule.test_share=0", "datamodule.label_column=given", "models=fast_net", "models.widths=[32,64,128]",
     "optimizers=muon_sgd", "schedulers=linear", "schedulers.warmup=0.2", "task.loss.label_smoothing=0.1",
     "trainer.accelerator=cpu", "trainer.threads=1", "trainer.check_val_every_n_epoch=1000", "trainer.progress=false",
-    "callback.checkpoints=null", "logger=default", "logger.csv=null", "logger.tensorboard=null",
+    "callback.checkpoints=null", "logger.metrics_file=null", "logger.tensorboard=null",
 )  # fmt: skip
 
 
@@ -39,7 +39,6 @@ class Job:
     """cifar: its folder of JPEG files. noise: such as sym20 or pair20, in per cent. images: of training."""
 
     cifar: Path
-    work: Path
     noise: str
     seed: int
     images: int
@@ -53,13 +52,16 @@ class Job:
 
 
 class Noisy:
-    """Training images with some labels made wrong, and the clean test images. true, given: (images,) class numbers."""
+    """Training images with some labels made wrong, and the clean test images.
+
+    files: paths below CIFAR's folder. true, given: (images,) class numbers. fold: (images,), for cross-validation.
+    """
 
     def __init__(self, job: Job) -> None:
-        self.classes = sorted(place.name for place in (job.cifar / "train").iterdir())
+        self.classes = sorted(place.name for place in (job.cifar / "train").glob("*/"))
         each = job.images // len(self.classes)
-        self.files = [str(file) for name in self.classes for file in sorted((job.cifar / "train" / name).iterdir())[:each]]
-        self.test = [str(file) for name in self.classes for file in sorted((job.cifar / "test" / name).iterdir())]
+        self.files = [file for name in self.classes for file in listed(job.cifar, f"train/{name}")[:each]]
+        self.test = [file for name in self.classes for file in listed(job.cifar, f"test/{name}")]
         self.true = np.repeat(np.arange(len(self.classes)), each)
         self.given = flipped(self.true, job.noise, len(self.classes), np.random.default_rng(job.seed))
         self.fold = np.random.default_rng(1000 + job.seed).permutation(len(self.true)) % job.folds
@@ -73,6 +75,10 @@ class Noisy:
                 writer.writerow((path, self.classes[given], "val" if part == fold else "train"))
             if fold is None:
                 writer.writerows((path, Path(path).parent.name, "test") for path in self.test)
+
+
+def listed(root: Path, folder: str) -> list[str]:
+    return [f"{folder}/{file.name}" for file in sorted((root / folder).iterdir())]
 
 
 def flipped(true: Array, noise: str, classes: int, rng: np.random.Generator) -> Array:
@@ -94,52 +100,53 @@ def clock(taken: dict[str, float], name: str) -> Iterator[None]:
     taken[name] = taken.get(name, 0.0) + time.process_time() - before
 
 
-def run_cell(job: Job) -> Cell:
+def run_cell(job: Job, work: Path) -> Cell:
     """All sides of a cell: their scores, CPU-seconds, and the accuracy of the model that each leaves."""
     noisy = Noisy(job)
-    wrong = noisy.given != noisy.true
-    cell: Cell = {"ours": ours(job, noisy, wrong, trim=False), "ours, trimmed": ours(job, noisy, wrong, trim=True)}
-    logits, seconds = out_of_fold(job, noisy)
-    cell |= cleanlab(noisy, wrong, logits, seconds)
+    cell: Cell = {"ours": ours(job, work, noisy, trim=False), "ours, trimmed": ours(job, work, noisy, trim=True)}
+    logits, seconds = out_of_fold(job, work, noisy)
+    cell |= cleanlab(noisy.given, noisy.true, logits, seconds)
     found = score_out_of_sample(logits, noisy.given)
-    cell["ours, out of fold"] = judged(wrong, noisy.true, found) | {"cpu_s": seconds}
+    cell["ours, out of fold"] = judged(noisy.true, found) | {"cpu_s": seconds}
     return cell
 
 
-def ours(job: Job, noisy: Noisy, wrong: Array, trim: bool) -> Cell:
+def ours(job: Job, work: Path, noisy: Noisy, trim: bool) -> Cell:
     """One training with callback=label_errors; `cpu_s` holds all of it, `search_s` what the callback took of that."""
     taken: dict[str, float] = {}
     quiet = ("callback.label_errors.quality=false", "callback.label_errors.thumbnails=0")
     options = ("callback=label_errors", *quiet, f"callback.label_errors.trim={trim}")
-    file = job.work / "noisy.csv"
+    file = work / "noisy.csv"
     noisy.write(file)
-    run, predictions, classes = trained(job, file, options, "test", taken)
+    run, predictions = trained(job, work, file, options, "test", taken)
     right = float((predictions.logits.argmax(1) == predictions.target).mean())
-    found = read_findings(run, noisy, classes)
-    return judged(wrong, noisy.true, found) | {"cpu_s": taken["train"], "search_s": taken["search"], "accuracy": right}
+    found = read_findings(run.folder / CSV, noisy)
+    return judged(noisy.true, found) | {"cpu_s": taken["train"], "search_s": taken["search"], "accuracy": right}
 
 
-def out_of_fold(job: Job, noisy: Noisy) -> tuple[Array, float]:
+def out_of_fold(job: Job, work: Path, noisy: Noisy) -> tuple[Array, float]:
     """Each image's logits by a network that was not trained on it, (images, classes), and the CPU-seconds."""
     logits, taken = np.zeros((len(noisy.given), len(noisy.classes)), np.float32), dict[str, float]()
     for fold in range(job.folds):
-        file = job.work / f"fold{fold}.csv"
+        file = work / f"fold{fold}.csv"
         noisy.write(file, fold)
-        _, found, _ = trained(job, file, ("callback=default",), "val", taken)
-        logits[noisy.fold == fold] = found.logits
+        _, found = trained(job, work, file, (), "val", taken)
+        logits[noisy.fold == fold] = found.logits  # both in the order of the paths
     return logits, taken["train"] + taken["predict"]
 
 
 def trained(
-    job: Job, file: Path, options: tuple[str, ...], split: str, taken: dict[str, float]
-) -> tuple[Run, Predictions, tuple[str, ...]]:
-    """A model trained from a CSV, and its logits on a split in the CSV's order. Reading images is not timed."""
-    config = composed(job, file, options)
+    job: Job, work: Path, file: Path, options: tuple[str, ...], split: str, taken: dict[str, float]
+) -> tuple[Run, Predictions]:
+    """A model trained from a CSV, and its logits on a split. Reading the images for the first time is not timed."""
+    config = composed(job, work, file, options)
     limits = settings(TrainerSettings, config["trainer"], "trainer.")
     prepare_torch(limits)
     data = build(config["datamodule"], seed=config["seed"])
     data.prepare()
-    run = create(str(job.work / "logs"), "label_errors", None, True)
+    if data.skipped:
+        raise ValueError(f"{job.cifar} holds equal files, which cannot be labelled differently: {data.skipped[:3]}")
+    run = create(str(work / "logs"), "label_errors", None, True)
     with clock(taken, "train"):
         task = make_task(config, data)
         settle_choices(config, limits, task, data)
@@ -151,11 +158,25 @@ def trained(
     data.trainer = None
     with clock(taken, "predict"):
         found = predict(task, data, split, trainer.strategy.root_device)
-    return run, in_csv_order(found, data.inventory.path, file, split), data.classes
+    return run, found
 
 
-def composed(job: Job, file: Path, options: tuple[str, ...]) -> dict[str, Any]:
-    own = (f"datamodule.file={file}", f"datamodule.root={Path('/')}", f"datamodule.cache_dir={job.work / 'cache'}",
+def read_findings(file: Path, noisy: Noisy) -> Findings:
+    """label_errors.csv in the order of the images."""
+    with file.open(newline="") as lines:
+        rows = {row["file"]: row for row in csv.DictReader(lines)}
+    ordered, number = [rows[name] for name in noisy.files], {name: code for code, name in enumerate(noisy.classes)}
+    return Findings(
+        given=np.array([number[row["given"]] for row in ordered]),
+        suggested=np.array([number[row["suggested"]] for row in ordered]),
+        score=np.array([float(row["score"]) for row in ordered]),
+        rank=np.array([int(row["rank"]) for row in ordered]),
+        flagged=np.array([row["flagged"] == "true" for row in ordered]),
+    )
+
+
+def composed(job: Job, work: Path, file: Path, options: tuple[str, ...]) -> dict[str, Any]:
+    own = (f"datamodule.file={file}", f"datamodule.root={job.cifar}", f"datamodule.cache_dir={work / 'cache'}",
            f"trainer.max_epochs={job.epochs}", f"trainer.speed={job.speed}", f"seed={job.seed}")  # fmt: skip
     with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
         return plain(compose("configs", overrides=[*SETTINGS, *own, *options]))

@@ -37,7 +37,9 @@ def test_probabilities_are_those_of_the_runs_own_evaluation(command, tmp_path, i
     done = command("train.py", *SMALL, f"datamodule.root={images}")
     assert done.returncode == 0, done.stderr
     run, before = tmp_path / "logs/default/first", sorted(tmp_path.rglob("*"))
-    done = command("predict.py", f"source={images}", f"logs={tmp_path / 'logs'}", f"output={tmp_path / 'a.csv'}", "top_k=3")
+    done = command(
+        "predict.py", f"source={images}", f"logs={tmp_path / 'logs'}", f"output={tmp_path / 'a.csv'}", "top_k=3"
+    )
     assert done.returncode == 0, done.stderr
     assert "60 images" in done.stdout and f"{tmp_path / 'a.csv'}" in done.stdout
     assert sorted(set(tmp_path.rglob("*")) - set(before) - set(tmp_path.glob("*.txt"))) == [tmp_path / "a.csv"]
@@ -71,7 +73,9 @@ def run_folder(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_call_killed_on_its_way_goes_on_and_ends_with_the_undisturbed_table(launch, tmp_path, images, run_folder, number):
+def test_a_call_killed_on_its_way_goes_on_and_ends_with_the_undisturbed_table(
+    launch, tmp_path, images, run_folder, number
+):
     files = sorted(images.rglob("*.jpg"))[:24]
     (tmp_path / "in").mkdir()
     for file in files:
@@ -105,12 +109,13 @@ def test_a_call_killed_on_its_way_goes_on_and_ends_with_the_undisturbed_table(la
 
 REFUSED = {
     "no source": ((), "source has no value: give source=…"),
-    "no such source": (("source=nowhere",), "source=nowhere: there is no such file or folder"),
+    "no such source": (("source=nowhere", "run={run}"), "source=nowhere: there is no such file or folder"),
     "misspelt key": (("source=.", "treshold=1"), "did you mean threshold"),
     "wrong type": (("source=.", "top_k=many"), "top_k='many'"),
     "no probability": (("source=.", "threshold=2"), "threshold=2"),
     "unknown run": (("source=.", "run=nobody"), "nobody is no run folder"),
-    "unknown device": (("source=tests", "run={run}", "device=abacus"), "no image in it; files ending in"),
+    "unknown device": (("source={images}", "run={run}", "device=abacus"), "device=abacus cannot be used"),
+    "no image": (("source=tests", "run={run}"), "no image in it; files ending in .bmp"),
     "output below a file": (("source={images}", "run={run}", "output=predict.py/a.csv"), "cannot be written"),
     "too many classes": (("source={images}", "run={run}", "top_k=3"), "top_k=3: the model knows 2 classes"),
 }

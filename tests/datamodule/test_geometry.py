@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodule.geometry import AlternatingFlip, AutoCrop, Flip, PadCrop, RandomResizedCrop, resample
+from datamodule import geometry
+from datamodule.geometry import AlternatingFlip, AutoCrop, Flip, PadCrop, RandomResizedCrop, resample, whole_pixels
 from datamodule.randomness import Draws
 
 MODES = {"reflect": "reflect", "edge": "edge", "constant": "constant"}
@@ -102,16 +103,35 @@ def test_resized_crops_are_distributed_as_torchvisions():
     assert np.abs(np.quantile(ours, places, axis=0) - np.quantile(peer, places, axis=0)).max() < 7
 
 
-def test_a_crop_of_everything_is_the_picture():
-    image = pictures()
-    whole = resample(image, np.tile([0.0, 0.0, 1.0, 1.0], (16, 1)), (8, 10), exact=False)
-    torch.testing.assert_close(whole, image.float(), atol=0.01, rtol=0)
+@pytest.mark.parametrize(("height", "width"), [(8, 10), (60, 50)])
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_a_crop_of_everything_is_the_picture(height, width, channels):
+    image = pictures(4, height, width, channels)
+    whole = resample(image, np.tile([0, 0, width, height], (4, 1)), (height, width), exact=False)
+    torch.testing.assert_close(whole.float(), image.float(), atol=0.01, rtol=0)
 
 
-def test_a_crop_shows_its_part_of_the_picture():
-    image = pictures(1, 8, 8)
-    part = resample(image, np.array([[0.25, 0.5, 0.5, 0.25]]), (2, 4), exact=False)
-    torch.testing.assert_close(part, image[:, :, 4:6, 2:6].float(), atol=0.01, rtol=0)
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (80, 160)])
+def test_a_crop_shows_its_part_of_the_picture(height, width):
+    image = pictures(1, height, width)
+    box = np.array([[width // 4, height // 4, width // 2, height // 2]])
+    part = resample(image, box, (height // 2, width // 2), exact=False)
+    inside = image[:, :, height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
+    torch.testing.assert_close(part.float(), inside.float(), atol=0.01, rtol=0)
+
+
+def test_large_and_small_crops_are_scaled_alike(monkeypatch):
+    smooth = torch.nn.functional.interpolate(pictures(8, 6, 6).float(), (60, 60), mode="bicubic").clamp(0, 255)
+    boxes = whole_pixels(RandomResizedCrop((0.3, 1.0)).boxes(draws(8)), 60, 60)
+    one_by_one = resample(smooth, boxes, (56, 52), exact=False)
+    monkeypatch.setattr(geometry, "LARGE", 10**9)
+    assert (one_by_one - resample(smooth, boxes, (56, 52), exact=False)).abs().max() < 2.5
+
+
+def test_boxes_of_whole_pixels_lie_in_the_picture():
+    left, top, width, height = whole_pixels(RandomResizedCrop((0.001, 1.0)).boxes(draws(2000)), 7, 9).T
+    assert min(left.min(), top.min()) == 0 and min(width.min(), height.min()) == 1
+    assert (left + width).max() == 9 and (top + height).max() == 7
 
 
 def test_auto_crop_shifts_small_images_and_resizes_large_ones():

@@ -98,7 +98,7 @@ def test_where_the_network_is_closed_it_says_which_files_to_put_where(source, tm
 
 
 def test_without_download_it_says_which_files_to_put_where(source, tmp_path):
-    with pytest.raises(ValueError, match=r"Food101 is not in .*sets \(.*not found.*http://.*/food-101.tar.gz$"):
+    with pytest.raises(ValueError, match=r"Food101 is not in .*not found.*sets: http://\S*/food-101.tar.gz$"):
         source("Food101", download=False).scan()
 
 

@@ -33,6 +33,12 @@ def test_fewer_whitened_filters_keep_the_directions_of_largest_variance():
     assert filters[0].norm() < filters[-1].norm()
 
 
+def test_strided_patches_shrink_the_first_maps():
+    net = FastNet(7, 3, 16, 16, widths=[8], kernel_size=4, stride=2, whitened=10)
+    net.prepare(sample())
+    assert net.whiten(sample(2)).shape == (2, 10, 7, 7)
+
+
 def test_the_whitening_layer_does_not_train():
     net = FastNet(7, 3, 16, 16, widths=[8])
     assert "whiten.weight" not in [name for name, tensor in net.named_parameters() if tensor.requires_grad]

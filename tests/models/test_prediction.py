@@ -29,10 +29,14 @@ def answered(tmp_path, model_folder):
 def test_every_image_of_a_folder_gets_a_row(answered, pictures):
     summary, rows = answered(pictures(10), top_k=3)
     assert (summary.images, summary.failed, summary.resumed) == (10, 0, 0)
-    assert [row["path"] for row in rows] == [f"a/{n:04}.png" for n in range(0, 10, 2)] + [f"b/{n:04}.png" for n in range(1, 10, 2)]
+    assert [row["path"] for row in rows] == [f"a/{n:04}.png" for n in range(0, 10, 2)] + [
+        f"b/{n:04}.png" for n in range(1, 10, 2)
+    ]
     for row in rows:
         assert {row["predicted"], row["class_2"], row["class_3"]} == {"ant", "bee", "cow"} and row["error"] == ""
-        assert sum(float(row[key]) for key in ("probability", "probability_2", "probability_3")) == pytest.approx(1, abs=1e-5)
+        assert sum(float(row[key]) for key in ("probability", "probability_2", "probability_3")) == pytest.approx(
+            1, abs=1e-5
+        )
 
 
 def test_folder_glob_list_and_single_file_agree(answered, pictures, tmp_path):
@@ -104,7 +108,9 @@ def test_strange_files_can_be_left_out_or_end_it(answered, odd, tmp_path):
     assert not (tmp_path / "other.csv").exists()
 
 
-def test_an_interrupted_call_goes_on_and_ends_with_the_same_table(answered, pictures, model_folder, monkeypatch, tmp_path):
+def test_an_interrupted_call_goes_on_and_ends_with_the_same_table(
+    answered, pictures, model_folder, monkeypatch, tmp_path
+):
     root, folder = pictures(30), model_folder()
     answered(root, run=folder, output=str(tmp_path / "undisturbed.csv"), batch_size=4)
     forward, left = "models.simple_cnn.SimpleCnn.forward", [3]
