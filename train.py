@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from models.settings import RunSettings, TrainerSettings
 from models.start import Start, start
+from models.tester_settings import TesterSettings
 from utils.build import check_own, command, overridden, plain, settings
 from utils.log import to_file, to_terminal
 
@@ -33,6 +34,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration, refused by key where it cannot work; torch is not imported for it."""
     settings(RunSettings, plain_values(config))
     settings(TrainerSettings, config["trainer"], "trainer.")
+    settings(TesterSettings, config.get("tester", {}), "tester.")
     check_own(config)
     return config
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.predict DIR [--images 5000] [--filters 32] [--rounds 3]
 
-DIR holds <class>/*.jpg, all of one size: CIFAR-10's test. Both sides read and decode the same files in batches of 64 and
-run the project's simple network with random weights in float32; this project also keeps a journal and writes the table
-of answers. Wall seconds and the CPU seconds of all processes, medians of interleaved rounds; a ratio above 1 means that
-this project needs less. The first, unmeasured round warms up the disk's cache.
+DIR holds <class>/*.jpg, all of one size: CIFAR-10's test. Both sides read and decode the same files in batches of 64
+and run the project's simple network with random weights in float32; this project also keeps a journal and writes the
+table of answers. Wall seconds and the CPU seconds of all processes, medians of interleaved rounds; a ratio above 1
+means that this project needs less. The first, unmeasured round warms up the disk's cache.
 """
 
 import logging
@@ -55,15 +55,19 @@ def sample(source: Path, target: Path, count: int) -> int:
 def make_model(folder: Path, size: int, filters: int) -> None:
     """A model file with random weights."""
     torch.manual_seed(0)
-    node = {"_target_": "models.simple_cnn.SimpleCnn", "num_filters": filters, "num_classes": 10, "channels": 3}
-    net = build(node | {"height": size, "width": size})
-    shape = {"height": size, "width": size, "channels": 3, "mean": MEAN, "std": STD}
-    facts = {"weights_sha256": weights_sha256(net.state_dict()), "parameters": 0, "metrics": {}}
-    digests = {"data_digest": "", "configuration_digest": ""}
-    names = [str(number) for number in range(10)]
-    architecture = node | {"height": size, "width": size}
+    sides = {"height": size, "width": size, "channels": 3}
+    node = {"_target_": "models.simple_cnn.SimpleCnn", "num_filters": filters, "num_classes": 10, **sides}
+    net = build(node)
     manifest = Manifest(
-        task="classification", architecture=architecture, classes=names, preprocessing=shape, **facts, **digests
+        task="classification",
+        architecture=node,
+        classes=[str(number) for number in range(10)],
+        preprocessing={**sides, "mean": MEAN, "std": STD},
+        weights_sha256=weights_sha256(net.state_dict()),
+        parameters=sum(parameter.numel() for parameter in net.parameters()),
+        metrics={},
+        data_digest="",
+        configuration_digest="",
     )
     save_model(folder, net, manifest)
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from datamodule.cache_dir import writing_below
 from datamodule.decode import BadImage
 from datamodule.inventory import Inventory
 from datamodule.partition import partition, thin
+from datamodule.targets import CLASSES, Targets
 from utils.files import write_whole
 
 log = logging.getLogger(__name__)
@@ -34,24 +34,26 @@ def settle(
     test_share: float = 0.15,
     salt: str = "evergreen",
     on_bad_image: OnBadImage = "raise",
+    targets: Targets = CLASSES,
 ) -> tuple[Inventory, Skipped]:
     """Checks a scanned inventory, orders its classes, fills in its splits, thins it to n_samples.
 
-    Every row comes back with a split; unlabelled ones are `pool`. Bad images (unreadable, or duplicates with different
-    labels) raise ValueError or, with on_bad_image="skip", are left out and returned as (file, reason); so are copies of
-    an image in another split, whatever on_bad_image says: of those the one in test stays, then val's, then training's.
+    Every row comes back with a split; unlabelled ones are `pool`. Bad images (unreadable, with a target that cannot be
+    used, or duplicates with different ones) raise ValueError or, with on_bad_image="skip", are left out and returned as
+    (file, reason); so are copies of an image in another split, whatever on_bad_image says: of those the one in test
+    stays, then val's, then training's.
     Small classes' splits are frozen below cache_dir, where the settled inventory is kept too, by its digest.
     """
     _check_shares(val_share, test_share, n_samples)
-    inventory, skipped = leave_out(inventory, _unreadable(inventory) | _contradictory(inventory), on_bad_image)
+    inventory, skipped = leave_out(inventory, bad_rows(inventory, targets, class_names), on_bad_image)
     if not len(inventory):
         raise ValueError(f"no image in {inventory.root}; give one folder of images for each class")
-    inventory = _with_classes(inventory, class_names)
-    inventory = _with_splits(inventory, {"val": val_share, "test": test_share}, salt, cache_dir)
+    inventory = replace(inventory, classes=targets.names(inventory, class_names))
+    inventory = _with_splits(inventory, targets, {"val": val_share, "test": test_share}, salt, cache_dir)
     inventory, copies = leave_out(inventory, _copies(inventory), "skip")
     if n_samples is not None:
-        inventory = inventory.take(thin(inventory, n_samples, salt))
-    check_classes(inventory)
+        inventory = inventory.take(thin(_stratified(inventory, targets), n_samples, salt))
+    check_classes(inventory, targets)
     keep(inventory, cache_dir)
     if "" in inventory.label:
         log.info("%d images of %s have no label: they are the pool", (inventory.label == "").sum(), inventory.root)
@@ -68,24 +70,16 @@ def leave_out(inventory: Inventory, bad: Mapping[int, str], on_bad_image: OnBadI
         return inventory, skipped
     said = f"{len(skipped)} of {len(inventory)} images in {inventory.root}: {_some([' '.join(one) for one in skipped])}"
     if on_bad_image == "raise":
-        raise BadImage(f"cannot train on {said}; repair or remove them, or set datamodule.on_bad_image=skip")
+        raise BadImage(f"cannot use {said}; repair or remove them, or set datamodule.on_bad_image=skip")
     log.warning("left out %s", said)
     good = np.ones(len(inventory), bool)
     good[list(bad)] = False
     return inventory.take(good), skipped
 
 
-def check_classes(inventory: Inventory) -> None:
-    """Raises ValueError for no labelled image, one class, or a class with nothing to train on; names an empty split."""
-    train, pool = (set(inventory.label[inventory.rows(split)]) for split in ("train", "pool"))
-    if len(inventory.classes) < 2:
-        advice = "give at least two, by folders or labels"
-        raise ValueError(f"{inventory.root} holds the classes {list(inventory.classes)}; {advice}")
-    for name in inventory.classes:
-        held = Counter(inventory.split[inventory.label == name])
-        if held and name not in train | pool:
-            found = " and ".join(f"{count} in {split}" for split, count in held.items())
-            raise ValueError(f"class {name!r} has no training images but {found}; move some of them to training")
+def check_classes(inventory: Inventory, targets: Targets = CLASSES) -> None:
+    """Raises ValueError where there is too little to train on; names an empty split."""
+    targets.check(inventory)
     for split in ("train", "val", "test"):
         if not len(inventory.rows(split)):
             log.warning("the %s split of %s is empty", split, inventory.root)
@@ -96,6 +90,13 @@ def _check_shares(val_share: float, test_share: float, n_samples: int | float | 
         raise ValueError(f"val_share {val_share} and test_share {test_share} leave nothing to train on; lower them")
     if n_samples is not None and (n_samples <= 0 or (isinstance(n_samples, float) and n_samples > 1)):
         raise ValueError(f"n_samples={n_samples} is neither a count (1, 2, …) nor a share in (0, 1]")
+
+
+def bad_rows(
+    inventory: Inventory, targets: Targets = CLASSES, class_names: Sequence[str] | None = None
+) -> dict[int, str]:
+    """Row → reason: images that cannot be read, whose target cannot be used, whose equals are labelled otherwise."""
+    return targets.flaws(inventory, class_names) | _unreadable(inventory) | _contradictory(inventory)
 
 
 def _unreadable(inventory: Inventory) -> dict[int, str]:
@@ -126,31 +127,21 @@ def _copies(inventory: Inventory) -> dict[int, str]:
     return {row: f"is {inventory.path[kept[row]]} of the {inventory.split[kept[row]]} split" for row in copies.tolist()}
 
 
-def _with_classes(inventory: Inventory, class_names: list[str] | None) -> Inventory:
-    counts = Counter(inventory.label)
-    if class_names is None:
-        empty = [name for name in inventory.classes if not counts[name]]
-        if empty:
-            advice = "add some, remove its folder, or list the classes in datamodule.class_names"
-            raise ValueError(f"no image of class {_some(empty)} in {inventory.root}; {advice}")
-        return inventory
-    missing = sorted(counts.keys() - set(class_names) - {""})
-    if missing:
-        raise ValueError(f"datamodule.class_names={class_names} lacks {_some(missing)} of {inventory.root}; add it")
-    if len(set(class_names)) < len(class_names):
-        raise ValueError(f"datamodule.class_names={class_names} names a class twice; name each once")
-    return replace(inventory, classes=tuple(class_names))
-
-
-def _with_splits(inventory: Inventory, shares: dict[str, float], salt: str, cache_dir: Path) -> Inventory:
+def _with_splits(
+    inventory: Inventory, targets: Targets, shares: dict[str, float], salt: str, cache_dir: Path
+) -> Inventory:
     key = json.dumps([str(inventory.root.absolute()), inventory.source[0], shares, salt])
     memory = cache_dir / "splits" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     known = json.loads(memory.read_text()) if memory.exists() else {}
-    split, frozen = partition(inventory, shares, salt, known)
+    split, frozen = partition(_stratified(inventory, targets), shares, salt, known)
     if frozen != known:
         with writing_below(cache_dir):
             write_whole(memory, json.dumps(frozen, indent=0, sort_keys=True))
     return replace(inventory, split=split)
+
+
+def _stratified(inventory: Inventory, targets: Targets) -> Inventory:
+    return replace(inventory, label=targets.strata(inventory))
 
 
 def keep(inventory: Inventory, cache_dir: Path) -> None:

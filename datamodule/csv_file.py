@@ -1,29 +1,38 @@
-"""Images listed in a CSV file, with their labels and, where there are such columns, their splits and groups."""
+"""Images listed in a CSV file, with their labels or values and, where there are such columns, splits and groups."""
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datamodule.data import ImageData
 from datamodule.fingerprints import hashed, look_up
-from datamodule.inventory import Inventory, inventory_of, split_named
+from datamodule.inventory import SEVERAL, Inventory, inventory_of, split_named
 from datamodule.readers import FileReader
 from datamodule.stores import Reader
+from datamodule.targets import Kind, parts
+
+Line = dict[str, str]
+TRUTHS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 class CsvFile(ImageData):
     """One line per image; an inventory's CSV is one such file.
 
     file: the list. root: what its paths start from, the file's folder by default. label_column null: no labels.
+    Several labels of an image stand in one column, between separators (the separator alone: none of them), or are a
+    column of 0 and 1 each; values have a column each. An image whose cells are all empty is unlabelled.
     split_column, group_column: used where the file has them. options: of ImageData.
     """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("classes", "labels", "values")
 
     def __init__(
         self,
         file: str,
         root: str | None = None,
         path_column: str = "path",
-        label_column: str | None = "label",
+        label_column: str | list[str] | None = "label",
+        separator: str = SEVERAL,
         split_column: str = "split",
         group_column: str = "group",
         delimiter: str = ",",
@@ -32,14 +41,20 @@ class CsvFile(ImageData):
         super().__init__(**options)
         self.file = Path(file).expanduser()
         self.root = self.file.parent if root is None else Path(root).expanduser()
-        self.path_column, self.label_column = path_column, label_column
+        self.path_column, self.separator = path_column, separator
+        self.columns = [label_column] if isinstance(label_column, str) else list(label_column or ())
+        if len(self.columns) > 1 and self.kind == "classes":
+            raise ValueError(
+                f"datamodule.label_column={self.columns}: a class has one column; several are task=multilabel or "
+                "task=regression"
+            )
         self.split_column, self.group_column = split_column, group_column
         self.delimiter = delimiter
 
     def scan(self) -> Inventory:
         lines = self._lines()
         found = look_up(self.root, [line[self.path_column] for line in lines])
-        labels = [line[self.label_column].strip() if self.label_column else "" for line in lines]
+        labels = [self._label([line[column].strip() for column in self.columns]) for line in lines]
         columns = {
             **hashed(self.root, found, Path(self.cache_dir), listed_by=self.file),
             "label": labels,
@@ -47,19 +62,44 @@ class CsvFile(ImageData):
             "group": [line.get(self.group_column) or "" for line in lines],
             "source": "csv",
         }
-        return inventory_of(self.root, columns, sorted({*labels} - {""}))
+        return inventory_of(self.root, columns, self._names(labels))
 
     def reader(self, inventory: Inventory) -> Reader:
         return FileReader(inventory.root, inventory.path, self.channels)
 
-    def _lines(self) -> list[dict[str, str]]:
+    def _label(self, cells: list[str]) -> str:
+        """A line's label as an inventory has it."""
+        if not any(cells):
+            return ""
+        if self.kind == "labels":
+            several = len(self.columns) > 1
+            found = [_named(*pair) for pair in zip(self.columns, cells, strict=True)] if several else self._split_up(cells[0])
+            return SEVERAL.join(dict.fromkeys(filter(None, found))) or SEVERAL
+        return SEVERAL.join(self._split_up(cells[0]) if self.kind == "values" and len(cells) == 1 else cells)
+
+    def _split_up(self, cell: str) -> list[str]:
+        return [part.strip() for part in cell.split(self.separator)]
+
+    def _names(self, labels: list[str]) -> list[str]:
+        """Of the classes, labels or targets, in their order."""
+        if self.kind == "classes":
+            return sorted({*labels} - {""})
+        if self.kind == "labels" and len(self.columns) == 1:
+            return sorted({part for label in labels for part in parts(label)})
+        width = max((len(label.split(SEVERAL)) for label in labels), default=1)
+        if self.kind == "values" and len(self.columns) == 1 and width > 1:
+            return [f"{self.columns[0]} {place + 1}" for place in range(width)]
+        return self.columns
+
+    def _lines(self) -> list[Line]:
         if not self.file.is_file():
             raise ValueError(f"datamodule.file={self.file} is no file; give a CSV with a line for each image")
         with self.file.open(newline="", encoding="utf-8-sig") as text:
             table = csv.DictReader(text, delimiter=self.delimiter, restval="")
             header = list(table.fieldnames or [])
-            for key, column in (("path_column", self.path_column), ("label_column", self.label_column)):
-                if column is not None and column not in header:
+            wanted = [("path_column", self.path_column), *(("label_column", column) for column in self.columns)]
+            for key, column in wanted:
+                if column not in header:
                     raise ValueError(f"{self.file} has no column {column!r} but {header}; set datamodule.{key}")
             return list(table)
 
@@ -68,3 +108,9 @@ class CsvFile(ImageData):
         if name and not split:
             raise ValueError(f"{self.file} names a split {name!r}; use train, val, test or pool, or leave it empty")
         return split
+
+
+def _named(column: str, cell: str) -> str:
+    """A label by its own column; what is neither yes nor no becomes a word that no label is, to be refused by file."""
+    given = TRUTHS.get(cell.lower())
+    return f"{column}={cell!r}" if given is None else column if given else ""

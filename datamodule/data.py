@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from datamodule.settings import DataSettings
 from datamodule.sizing import image_size, training_squash
 from datamodule.statistics import mean_and_std, spread_out
 from datamodule.stores import ImageStore, Reader
+from datamodule.targets import Kind, Targets, targets_of
 from datamodule.transforms import Augmentation, Normalize, Transform
 
 SAMPLED_CHANNELS, SAMPLED_STATISTICS, CHUNK = 16, 2048, 64  # images looked at
@@ -31,6 +32,7 @@ class ImageData(DataSettings, LightningDataModule):
     After `prepare`: inventory, preprocessing, classes, sizes, digest, skipped (the files left out, with reasons).
     """
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("classes",)  # of targets that the source can give
     inventory: Inventory
     preprocessing: Preprocessing
     skipped: Skipped
@@ -38,6 +40,12 @@ class ImageData(DataSettings, LightningDataModule):
     def __init__(self, **options: Any) -> None:
         LightningDataModule.__init__(self)
         DataSettings.__init__(self, **options)
+        if self.kind not in self.kinds:
+            raise ValueError(
+                f"{type(self).__name__} gives {' or '.join(self.kinds)}, but the task learns {self.kind}: choose another "
+                "task, or datamodule=csv (classes, labels, values) or datamodule=masks"
+            )
+        self.targets: Targets = targets_of(self.kind)
         self._prepared = False
 
     def scan(self) -> Inventory:
@@ -49,8 +57,8 @@ class ImageData(DataSettings, LightningDataModule):
         raise NotImplementedError
 
     def encode(self, inventory: Inventory) -> Tensor:
-        """The target of each row: its class number, (n,) int64."""
-        return torch.from_numpy(inventory.codes())
+        """The target of each row: its class number (n,) int64, labels or values (n, …) float32."""
+        return torch.from_numpy(self.targets.encode(inventory))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -69,7 +77,7 @@ class ImageData(DataSettings, LightningDataModule):
         """Scans, checks, decodes once. All that is wrong with the data raises here, before any training."""
         if self._prepared:
             return
-        self.inventory, self.skipped = self._settled()
+        self.inventory, self.skipped = self.settled()
         self.preprocessing = self._unmeasured_preprocessing()
         self.transforms = self._fitted_transforms()
         self._open_stores()
@@ -86,7 +94,8 @@ class ImageData(DataSettings, LightningDataModule):
             if self.trainer is not None and not self.sizes[split]:
                 setattr(self.trainer, f"limit_{split}_batches", 0)
 
-    def _settled(self) -> tuple[Inventory, Skipped]:
+    def settled(self) -> tuple[Inventory, Skipped]:
+        """The checked inventory with its splits, and the files left out; nothing is decoded."""
         return settle(
             self.scan(),
             cache_dir=Path(self.cache_dir),
@@ -96,6 +105,7 @@ class ImageData(DataSettings, LightningDataModule):
             test_share=self.test_share,
             salt=self.salt,
             on_bad_image=self.on_bad_image,
+            targets=self.targets,
         )
 
     def _unmeasured_preprocessing(self) -> Preprocessing:
@@ -131,7 +141,7 @@ class ImageData(DataSettings, LightningDataModule):
             others = np.flatnonzero(self.inventory.split != "train")
             stores = [self._open(squash, self.inventory.rows("train")), self._open(Fit(self.preprocessing), others)]
         self.inventory, stores, skipped = without_bad(self.inventory, stores, self.on_bad_image)
-        check_classes(self.inventory)
+        check_classes(self.inventory, self.targets)
         self.skipped = self.skipped + skipped
         self._training_store, self._evaluation_store = stores[0], stores[-1]
         seen = self.inventory if squash else self.preprocessing

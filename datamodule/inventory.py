@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from utils.files import write_whole
 
+SEVERAL = "|"  # between the labels or values of one image
+
 Rows = npt.NDArray[np.int64]
 Words = npt.NDArray[np.object_]
 

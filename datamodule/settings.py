@@ -8,6 +8,7 @@ from typing import Literal
 class DataSettings:
     """What configuration/datamodule/default.yaml sets; the comments there say what each key does."""
 
+    kind: Literal["classes", "labels", "values", "masks"] = "classes"
     batch_size: int = 64
     eval_batch_size: int | None = None
     height: int | None = None
@@ -40,3 +41,5 @@ class DataSettings:
             raise ValueError(f"datamodule.workers={self.workers}: give 0 or more, or auto")
         if not 0 <= self.power <= 1:
             raise ValueError(f"datamodule.power={self.power} must lie between 0 (natural shares) and 1 (even ones)")
+        if self.weighted_sampling and self.kind != "classes":
+            raise ValueError("datamodule.weighted_sampling=true draws classes evenly: only task=classification has those")

@@ -20,7 +20,7 @@ def image_size(inventory: Inventory, height: int | None, width: int | None) -> t
 
 
 def training_squash(inventory: Inventory, preprocessing: Preprocessing, scale: float) -> Squash | None:
-    """How training pictures are stored if crops are drawn from them: whole, `scale` times the image where they are large.
+    """How training pictures are stored if crops are drawn from them: whole, `scale` times the image if they are larger.
 
     None where evaluation's pictures show as much: same shape, not larger, nothing cut off.
     """

@@ -57,8 +57,16 @@ def evaluate_multilabel(
     logits, labels = _finite("logits", logits), np.asarray(labels)
     if labels.shape != logits.shape or logits.shape[1:] != (len(classes),) or not np.isin(labels, (0, 1)).all():
         raise ValueError(f"labels must be 0 or 1, shaped as the logits {logits.shape}; got {labels.shape}")
+    found = bootstrap(multilabel_columns(logits, labels), merit.multilabel, rng, repeats)
+    names = ["map", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "auc_macro", "exact_match"]
+    own = ["average_precision", "precision", "recall", "f1", "auc"]
+    return _evaluation("multilabel", len(labels), found, names, own, classes, labels.astype(bool).sum(axis=0))
+
+
+def multilabel_columns(logits: Array, labels: Array) -> dict[str, Array]:
+    """What each image adds to the sums of merit.multilabel; shapes as of evaluate_multilabel."""
     present, called = labels.astype(bool), logits > 0
-    columns = {
+    return {
         "one": merit.column(np.ones(len(labels))),
         "right": merit.column((present == called).all(axis=1)),
         "hits": (present & called).astype(np.float32),
@@ -67,10 +75,6 @@ def evaluate_multilabel(
         "average_precision": merit.per_class(average_precision, logits, present),
         "auc": merit.per_class(auc, logits, present),
     }
-    found = bootstrap(columns, merit.multilabel, rng, repeats)
-    names = ["map", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "auc_macro", "exact_match"]
-    own = ["average_precision", "precision", "recall", "f1", "auc"]
-    return _evaluation("multilabel", len(labels), found, names, own, classes, present.sum(axis=0))
 
 
 def evaluate_regression(
@@ -83,13 +87,22 @@ def evaluate_regression(
     predicted, target = (_finite("values", np.reshape(v, (-1, len(names)))) for v in (predicted, target))
     if predicted.shape != target.shape:
         raise ValueError(f"predictions and targets differ in shape: {predicted.shape} and {target.shape}")
-    error, centred = predicted - target, target - target.mean(axis=0)
-    columns = {"absolute": np.abs(error), "squared": error**2, "target": centred, "target_squared": centred**2}
-    columns["one"] = merit.column(np.ones(len(target)))
-    found = bootstrap(columns, merit.regression, rng, repeats)
+    found = bootstrap(regression_columns(predicted, target), merit.regression, rng, repeats)
     scores = ["mae", "rmse", "r2"]
     support = np.full(len(names), len(target))
     return _evaluation("regression", len(target), found, scores, scores, names, support)
+
+
+def regression_columns(predicted: Array, target: Array) -> dict[str, Array]:
+    """What each image adds to the sums of merit.regression. predicted, target: (images, targets)."""
+    error, centred = predicted - target, target - target.mean(axis=0)
+    return {
+        "one": merit.column(np.ones(len(target))),
+        "absolute": np.abs(error),
+        "squared": error**2,
+        "target": centred,
+        "target_squared": centred**2,
+    }
 
 
 def evaluate_segmentation(

@@ -69,9 +69,14 @@ def load_model(folder: Path) -> tuple[nn.Module, Manifest]:
     weights = load_weights(folder / "model.safetensors")
     if weights_sha256(weights) != manifest.weights_sha256:
         raise ValueError(f"{folder / 'model.safetensors'} is not the file that model.json describes (sha256 differs)")
-    net = build(manifest.architecture)
+    net = build(unfetched(manifest.architecture))
     net.load_state_dict(weights)
     return net.eval(), manifest
+
+
+def unfetched(architecture: dict[str, Any]) -> dict[str, Any]:
+    """The same network without looking for pretrained weights: those to load are at hand."""
+    return architecture | ({"pretrained": False} if "pretrained" in architecture else {})
 
 
 def load_weights(file: Path) -> dict[str, Tensor]:

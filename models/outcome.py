@@ -65,7 +65,7 @@ def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, dat
             logger.save()
         if found:
             judged = [Judged(split, part, evaluations[split], temperature) for split, part in found.items()]
-            write_run_report(run, completed, facts(outcome), judged[-1], data)
+            write_run_report(run, completed, facts(outcome), judged[-1], data, task.net)
         save_model(run.folder, task.net, _manifest(completed, task, data, outcome, temperature))
     return outcome
 

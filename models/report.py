@@ -43,7 +43,7 @@ def headline(evaluation: Evaluation, split: str, facts: Mapping[str, str]) -> Se
 
 def learning_curves(metrics_csv: Path) -> Section:
     """Each logged figure over the steps, training and validation together; one chart a figure."""
-    charts = curve_charts(metrics_csv)
+    charts = curve_charts(metrics_csv) if metrics_csv.exists() else []
     if not charts:
         return Section("Learning curves", (Text(f"{metrics_csv.name} holds no figures: nothing was logged."),))
     note = "Over training steps. Drag to zoom, double-click to go back."

@@ -1,6 +1,6 @@
 """The report of a finished run, put together from its predictions, its data and its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from datamodule.data import ImageData
 from models import report
 from models.calibration import probabilities, reliability
 from models.confusion import confusion, most_wrong
+from models.grad_cam import grad_cam, overlaid
 from models.inference import Predictions, example
 from models.runs import Run
 from models.scores import Evaluation
@@ -32,22 +34,36 @@ class Judged:
     temperature: float | None
 
 
-def write_run_report(run: Run, config: Mapping[str, Any], facts: Mapping[str, str], judged: Judged, data: ImageData) -> Path:
+def write_run_report(
+    run: Run, config: Mapping[str, Any], facts: Mapping[str, str], judged: Judged, data: ImageData, net: nn.Module
+) -> Path:
     """Writes report/index.html and its PNGs; answers the page's path."""
     sections = [
         report.headline(judged.evaluation, judged.split, facts),
         report.learning_curves(run.metrics_file),
-        *_of_predictions(judged, data),
-        _distribution(data),
-        *_sampling(data),
-        _inputs(data),
+        *of_predictions(judged, data, net),
+        *of_data(data),
         report.configuration({key: config[key] for key in config if key != "record"}, run.read()["record"]["environment"]),
     ]
     title = f"{run.folder.parent.name} / {run.folder.name}"
     return write_report(run.report, title, sections)
 
 
-def _of_predictions(judged: Judged, data: ImageData) -> list[Section]:
+def of_data(data: ImageData) -> list[Section]:
+    """What was trained on, whatever the network says of it."""
+    return [_distribution(data), *_sampling(data), _inputs(data)]
+
+
+def write_test_report(
+    folder: Path, title: str, facts: Mapping[str, str], judged: Judged, data: ImageData, net: nn.Module
+) -> Path:
+    """The same of a test: without what only a training has."""
+    headline = report.headline(judged.evaluation, judged.split, facts)
+    return write_report(folder, title, [headline, *of_predictions(judged, data, net), _distribution(data)])
+
+
+def of_predictions(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
+    """What the network says of one split, and how wrong that is."""
     found = judged.predictions
     probs = probabilities(found.logits)
     counts = confusion(found.target, found.logits.argmax(1), len(data.classes))
@@ -55,7 +71,7 @@ def _of_predictions(judged: Judged, data: ImageData) -> list[Section]:
         report.confusions(counts, data.classes),
         report.per_class(judged.evaluation),
         _calibration(judged, probs),
-        report.failures(_failures(found, probs, data)),
+        report.failures(_failures(found, probs, data, net)),
     ]
 
 
@@ -68,19 +84,31 @@ def _calibration(judged: Judged, probs: Array) -> Section:
     return report.calibration(raw, reliability(scaled.max(1), right), judged.temperature)
 
 
-def _failures(found: Predictions, probs: Array, data: ImageData) -> list[report.Failure]:
+def _failures(found: Predictions, probs: Array, data: ImageData, net: nn.Module) -> list[report.Failure]:
     places = most_wrong(probs, found.target)
     read = data.reader(data.inventory)
+    images = [read(int(found.rows[place])) for place in places]
     return [
         report.Failure(
-            image=read(int(found.rows[place])),
+            image=image,
             file=str(data.inventory.path[found.rows[place]]),
             true=data.classes[found.target[place]],
             predicted=data.classes[probs[place].argmax()],
             probability=float(probs[place].max()),
+            heat=heat,
         )
-        for place in places
+        for place, image, heat in zip(places, images, _heats(images, data, net), strict=True)
     ]
+
+
+def _heats(images: Sequence[Array], data: ImageData, net: nn.Module) -> Sequence[Array | None]:
+    """Where the network looks, drawn over what it sees of each image; None of a network that tells no such thing."""
+    if not images:
+        return []
+    seen = np.stack([data.preprocessing.fit(image) for image in images])
+    device = next(net.parameters()).device
+    heat = grad_cam(net, data.normalize(torch.from_numpy(seen).to(device).permute(0, 3, 1, 2)))
+    return [None] * len(images) if heat is None else [overlaid(*pair) for pair in zip(seen, heat, strict=True)]
 
 
 def _distribution(data: ImageData) -> Section:

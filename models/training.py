@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from datamodule.data import ImageData
 from models.callbacks import FiniteLoss, Limits, Progress
@@ -100,6 +101,11 @@ def make_task(config: Config, data: ImageData) -> ImageTask:
     )
     if hasattr(net, "prepare"):
         net.prepare(sample(data))
+    return task_around(net, config, data)
+
+
+def task_around(net: nn.Module, config: Config, data: ImageData) -> ImageTask:
+    """A network in its task, whoever made it."""
     return build(
         config["task"],
         net=net,

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SMALL = ("datamodule=folder", "datamodule.height=24", "datamodule.width=20", "datamodule.crop=0.9", "trainer.max_epochs=1",
-         "trainer.speed=fp32", "trainer.threads=1", "models.num_filters=4", "models.blocks=1", "logger.tensorboard=null",
-         "run_name=first")  # fmt: skip
+SMALL = (
+    *("datamodule=folder", "datamodule.height=24", "datamodule.width=20", "datamodule.crop=0.9"),
+    *("models.num_filters=4", "models.blocks=1", "trainer.max_epochs=1", "trainer.speed=fp32", "trainer.threads=1"),
+    *("logger.tensorboard=null", "run_name=first"),
+)
 
 
 @pytest.fixture(scope="module")

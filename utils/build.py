@@ -39,10 +39,15 @@ class ConfigurationError(ValueError):
     """The user's configuration cannot work; the message names the key, the value and the way out."""
 
 
-def command(main: Callable[[], None]) -> None:
-    """Runs a `hydra.main` function on a prepared command line; a user's mistake ends in one clear message, status 2."""
+def command(main: Callable[[], None], of_a_run: bool = False) -> None:
+    """Runs a `hydra.main` function on a prepared command line; a user's mistake ends in one clear message, status 2.
+
+    of_a_run: values may belong to a stored configuration, whose keys the composed one need not have.
+    """
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
     sys.argv[1:] = [item for argument in sys.argv[1:] for item in prepared(argument, multirun)]
+    if of_a_run:
+        sys.argv[1:] = [_let_through(argument) for argument in sys.argv[1:]]
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
     try:
@@ -66,6 +71,12 @@ def prepared(argument: str, multirun: bool = False) -> list[str]:
     if key in NAMED_BY_TIMM and value.isidentifier() and not (CONFIGURATION / key / f"{value}.yaml").exists():
         return [f"{key}=timm", f"{key}.{NAMED_BY_TIMM[key]}={value}"]
     return [f"{key}={value}"]
+
+
+def _let_through(argument: str) -> str:
+    """A value of any key is taken by Hydra; `overridden` then refuses those that the stored configuration lacks."""
+    key, equals, _ = argument.partition("=")
+    return f"++{argument}" if equals and "." in key and key[0].isalpha() and not key.startswith("hydra.") else argument
 
 
 def _quoted_path(value: str) -> str:
@@ -130,8 +141,9 @@ def overridden(stored: dict[str, Any], overrides: list[str], ignore: tuple[str, 
             continue
         known = list(flat_keys(stored))
         if key not in known or override.is_add() or override.is_delete():
+            said = (override.input_line or key).lstrip("+")
             raise ConfigurationError(
-                f"{override.input_line}: only values of the stored configuration can be changed; {nearest(key, known)}"
+                f"{said}: only values of the stored configuration can be changed; {nearest(key, known)}"
             )
         if isinstance(stored.get(key), dict):
             raise ConfigurationError(

@@ -125,7 +125,8 @@ def test_large_and_small_crops_are_scaled_alike(monkeypatch):
     boxes = whole_pixels(RandomResizedCrop((0.3, 1.0)).boxes(draws(8)), 60, 60)
     one_by_one = resample(smooth, boxes, (56, 52), exact=False)
     monkeypatch.setattr(geometry, "LARGE", 10**9)
-    assert (one_by_one - resample(smooth, boxes, (56, 52), exact=False)).abs().max() < 2.5
+    difference = (one_by_one - resample(smooth, boxes, (56, 52), exact=False)).abs()
+    assert difference.max() < 6 and difference.mean() < 0.6
 
 
 def test_boxes_of_whole_pixels_lie_in_the_picture():

@@ -1,4 +1,4 @@
-import os
+import sys
 
 import fsspec
 import pytest
@@ -50,7 +50,7 @@ def test_a_url_gives_the_same_as_the_folder(tree, bucket):
 
 def test_links_that_lead_back_end(tree):
     root = tree("a/1.jpg")
-    os.symlink(root, root / "a" / "again")
+    (root / "a" / "again").symlink_to(root)
     assert names(root) == ["a/1.jpg"]
 
 
@@ -79,7 +79,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tree):
 
 def test_a_csv_gives_its_paths_seen_from_its_folder_or_absolute(tree, bucket):
     root, url = tree("in/1.jpg", "2.jpg"), bucket("3.jpg")
-    (root / "list.csv").write_text(f"﻿label,path\nx,in/1.jpg\ny,{root}/2.jpg\nz,{url}/3.jpg\n,gone.jpg\n")
+    (root / "list.csv").write_text(f"\ufeffpath,label\nin/1.jpg,x\n{root}/2.jpg,y\n{url}/3.jpg,z\ngone.jpg,\n")
     images = list(locate(str(root / "list.csv")))
     assert images[0] == Image("in/1.jpg", f"{root}/in/1.jpg")
     read = contents([image.address for image in images])
@@ -118,7 +118,7 @@ def test_a_source_that_is_not_there_is_refused(source, said):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ValueError, match="s3:// needs s3fs: pip install s3fs"):
         locate("s3://bucket/images")
 
@@ -128,7 +128,7 @@ def test_a_missing_package_is_named(monkeypatch):
     [
         (b"file,label\na.jpg,x\n", r"has no column 'path' but \['file', 'label'\]"),
         (b"", "has no column 'path'"),
-        ("path\n".encode() + b"\xe4.jpg\n", "save it as CSV in UTF-8"),
+        (b"path\n\xe4.jpg\n", "save it as CSV in UTF-8"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_refused_with_its_place(tmp_path, content, said):

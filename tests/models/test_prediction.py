@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.prediction import predict
+from datamodule.locations import locate
+from models.model_file import read_manifest
+from models.prediction import configuration, predict
 from models.prediction_settings import PredictionSettings
+from models.simple_cnn import SimpleCnn
 
 
 @pytest.fixture
@@ -113,16 +116,16 @@ def test_an_interrupted_call_goes_on_and_ends_with_the_same_table(
 ):
     root, folder = pictures(30), model_folder()
     answered(root, run=folder, output=str(tmp_path / "undisturbed.csv"), batch_size=4)
-    forward, left = "models.simple_cnn.SimpleCnn.forward", [3]
+    forward, left = SimpleCnn.forward, [3]
 
-    def pulled_plug(net, image, original=__import__("models.simple_cnn", fromlist=["x"]).SimpleCnn.forward):
+    def pulled_plug(net, image):
         left[0] -= 1
         if left[0] < 0:
             raise RuntimeError("the plug is pulled")
-        return original(net, image)
+        return forward(net, image)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(forward, pulled_plug)
+        patch.setattr(SimpleCnn, "forward", pulled_plug)
         answered(root, run=folder, batch_size=4)
     assert not (tmp_path / "answers.csv").exists()
     summary, _ = answered(root, run=folder, batch_size=4)
@@ -130,14 +133,27 @@ def test_an_interrupted_call_goes_on_and_ends_with_the_same_table(
     assert (tmp_path / "answers.csv").read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
 
 
-def test_another_model_answers_everything_anew(answered, pictures, model_folder, tmp_path, monkeypatch):
-    root = pictures(12)
-    with pytest.raises(ValueError, match="a/0000.png is empty"):
-        (root / "a" / "0000.png").rename(root / "a" / "kept.png")
-        (root / "a" / "0000.png").touch()
-        answered(root, on_bad_image="raise", batch_size=2)
-    summary, _ = answered(root, run=model_folder("second", seed=1), batch_size=2)
-    assert summary.resumed == 0
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"batch_size": 2, "workers": 1, "ray": True, "output": "b.csv"}, True),
+        ({"top_k": 2}, False),
+        ({"threshold": 0.5}, False),
+        ({"on_bad_image": "skip"}, False),
+        ({"source": "."}, False),
+    ],
+)
+def test_an_unfinished_table_is_another_where_its_answers_would_be(model_folder, pictures, change, same):
+    manifest, usual = read_manifest(model_folder()), {"source": str(pictures(1))}
+
+    def key(chosen, manifest=manifest):
+        settings = PredictionSettings(**chosen)
+        return configuration(settings, locate(settings.source), manifest)
+
+    assert (key(usual) == key(usual | change)) == same
+    assert key(usual) != key(usual, read_manifest(model_folder("second", seed=1)))
+    assert key(usual) != key(usual, manifest.model_copy(update={"temperature": 2.0}))
 
 
 def test_segmentation_writes_masks_beside_the_table(answered, pictures, model_folder, tmp_path):

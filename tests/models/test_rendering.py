@@ -25,7 +25,9 @@ def test_the_likeliest_classes_come_first_with_probabilities():
 
 
 def test_of_equals_the_first_class_wins():
-    assert rendered("classification", [[1, 1, 1]])[1] == [["ant", "0.333333"]]
+    classes = [str(number) for number in range(100)]
+    _, [fields] = rendered("classification", np.ones((1, 100)), classes=classes, top_k=3)
+    assert fields == ["0", "0.010000", "1", "0.010000", "2", "0.010000"]
 
 
 def test_probabilities_are_calibrated_by_the_models_temperature():

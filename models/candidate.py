@@ -1,0 +1,190 @@
+"""What is judged: a network with its classes, and the labelled images that it sees its own way."""
+
+import logging
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
+from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
+
+from datamodule.data import ImageData
+from datamodule.inventory import Inventory
+from datamodule.labelled import Labelled, labelled_images, test_split
+from datamodule.preprocessing import RESAMPLING, Preprocessing
+from models.backbones import build_timm
+from models.model_file import load_model, load_weights, read_manifest, unfetched
+from models.pretrained import weights_in
+from models.runs import Run
+from models.tester_settings import TesterSettings
+from utils.build import build
+from utils.signature import signature_in_source
+
+log = logging.getLogger(__name__)
+Config = dict[str, Any]
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """net: in evaluation mode. data: prepared, one test split. temperature: None where none was fitted for it."""
+
+    name: str
+    net: nn.Module
+    data: ImageData
+    temperature: float | None = None
+
+
+def of_run(run: Run, config: Config, chosen: TesterSettings) -> Candidate:
+    """A run's model, or another checkpoint of the run. Raises ValueError where they do not belong together."""
+    if chosen.checkpoint == AUTO:
+        net, manifest = load_model(run.folder)
+        data = images(config, chosen, manifest.classes, run)
+        return Candidate(run.folder.name, net, data, manifest.temperature)
+    data = images(config, chosen, read_manifest(run.folder).classes if run.finished else None, run)
+    shape, known = data.preprocessing, {"num_classes": len(data.classes)}
+    known |= {"channels": shape.channels, "height": shape.height, "width": shape.width}
+    net = build(unfetched(config["models"]), **known)
+    load_fitting(net, checkpoint_weights(chosen.checkpoint), chosen.checkpoint)
+    return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", net.eval(), data)
+
+
+def images(config: Config, chosen: TesterSettings, classes: list[str] | None, run: Run) -> ImageData:
+    """The run's own test split, or tester.data, as the run's model sees images."""
+    own = build(config["datamodule"] | {"augment": None}, seed=config["seed"])
+    shape = stored_preprocessing(config["datamodule"])
+    if chosen.data is None or classes is None:
+        inventory, skipped, digest = test_split(own)
+        _refuse_other_classes(inventory, classes)
+        _warn_of_change(digest, run)
+        classes = list(inventory.classes)
+    if chosen.data is not None:
+        own = source_of(config["datamodule"], Path(chosen.data).expanduser(), config["seed"])
+        inventory, skipped = labelled_images(own, classes, Path(chosen.data))
+    data = Labelled(own, inventory, skipped, shape)
+    data.prepare()
+    return data
+
+
+def stored_preprocessing(node: Config) -> Preprocessing:
+    """What a run settled on: its configuration holds each value as a literal."""
+    stored = {key: node[key] for key in ("height", "width", "channels", "interpolation", "crop")}
+    return Preprocessing(**stored, mean=tuple(node["mean"]), std=tuple(node["std"]))
+
+
+def source_of(node: Config, place: Path, seed: int) -> ImageData:
+    """A folder or a table of images, read by the run's own kind of source where that reads such a thing."""
+    if not place.exists():
+        raise ValueError(f"tester.data={place}: there is no such folder or file")
+    key, target = ("root", "datamodule.folder.Folder") if place.is_dir() else ("file", "datamodule.csv_file.CsvFile")
+    own = signature_in_source(node["_target_"])
+    shared = signature_in_source("datamodule.settings.DataSettings")
+    assert own is not None and shared is not None
+    if key in own.types and (key == "file" or "file" not in own.types):
+        kept = {name: value for name, value in node.items() if name != "root"}
+        return build(kept | {key: str(place), "augment": None}, seed=seed)
+    kept = {name: value for name, value in node.items() if name in shared.types}
+    return build(kept | {"_target_": target, key: str(place), "augment": None}, seed=seed)
+
+
+def _refuse_other_classes(inventory: Inventory, classes: list[str] | None) -> None:
+    if classes is not None and list(inventory.classes) != classes:
+        now = sorted(set(inventory.classes) ^ set(classes)) or "the same in another order"
+        raise ValueError(
+            f"the classes of {inventory.root} are not those that the model was trained on ({now}): "
+            "name a test set with tester.data=DIR|CSV"
+        )
+
+
+def _warn_of_change(digest: str, run: Run) -> None:
+    before = run.read().get("record", {}).get("data", {}).get("digest", digest)
+    if before != digest:
+        log.warning("the data changed since the training (digest %s then, %s now)", before[:12], digest[:12])
+
+
+def checkpoint_weights(file: str) -> dict[str, Tensor]:
+    """The network's tensors from a .ckpt of a run or a .safetensors file; nothing in it is executed."""
+    if not Path(file).is_file():
+        raise ValueError(f"tester.checkpoint={file}: there is no such file")
+    if not file.endswith(".ckpt"):
+        return load_weights(Path(file))
+    try:
+        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        raise ValueError(f"tester.checkpoint={file} is no checkpoint of a run ({type(error).__name__})") from error
+    return {name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")}
+
+
+def load_fitting(net: nn.Module, weights: dict[str, Tensor], file: str) -> None:
+    """All weights or none. Raises ValueError naming the class count, or the first tensor, that differs."""
+    own = net.state_dict()
+    shapes, found = ({name: tensor.shape for name, tensor in state.items()} for state in (own, weights))
+    differing = sorted(name for name in own.keys() | weights.keys() if shapes.get(name) != found.get(name))
+    if not differing:
+        net.load_state_dict(weights)
+        return
+    both = [name for name in differing if name in own and name in weights]
+    if len(both) == len(differing) and all(own[name].shape[1:] == weights[name].shape[1:] for name in both):
+        raise ValueError(
+            f"tester.checkpoint={file} was trained on {len(weights[both[0]])} classes, the model to be tested has "
+            f"{len(own[both[0]])}: name the run that it belongs to"
+        )
+    raise ValueError(
+        f"tester.checkpoint={file} is of another architecture: {len(differing)} tensors are missing or of another "
+        f"shape, {differing[0]} first; name the run that it belongs to"
+    )
+
+
+def of_timm(config: Config, chosen: TesterSettings) -> Candidate:
+    """A timm network with timm's weights, or a file of such, on tester.data."""
+    if chosen.data is None:
+        raise ValueError("run=null has no test split of its own: name labelled images with tester.data=DIR|CSV")
+    architecture = config["models"].get("architecture") if chosen.architecture == AUTO else chosen.architecture
+    if architecture is None:
+        raise ValueError("run=null needs a timm architecture: add models=resnet18, or tester.architecture=resnet18")
+    net, shape = pretrained(architecture, chosen.checkpoint)
+    source = source_of(config["datamodule"], Path(chosen.data).expanduser(), config["seed"])
+    names = class_names(net, list(source.scan().classes), Path(chosen.data))
+    inventory, skipped = labelled_images(source, names, Path(chosen.data))
+    data = Labelled(source, inventory, skipped, shape)
+    data.prepare()
+    return Candidate(architecture, net.eval(), data)
+
+
+def pretrained(architecture: str, file: str) -> tuple[nn.Module, Preprocessing]:
+    """The network as timm trained it, or with a file's weights, and the images it was trained on."""
+    described = get_pretrained_cfg(architecture)
+    wanted = resolve_data_config(pretrained_cfg=described.to_dict() if described else {}, use_test_size=True)
+    channels, height, width = wanted["input_size"]
+    interpolation = wanted["interpolation"] if wanted["interpolation"] in RESAMPLING else "bicubic"
+    shape = Preprocessing(height, width, channels, wanted["mean"], wanted["std"], interpolation, wanted["crop_pct"])
+    weights = None if file == AUTO else weights_in(file)
+    classes = described.num_classes if described else 1000
+    if weights is not None and described is not None:
+        classes = next((len(weights[name]) for name in (f"{described.classifier}.weight",) if name in weights), classes)
+    net = build_timm(architecture, classes, channels, height, width, pretrained=weights is None, stem="imagenet")
+    if weights is not None:
+        load_fitting(net.net, weights, file)
+    return net, shape
+
+
+def class_names(net: Any, found: list[str], place: Path) -> list[str]:
+    """What each output stands for, in the words of the images' labels: ImageNet's synsets or names, or their order."""
+    subset = infer_imagenet_subset(net.net)
+    count = net.net.num_classes
+    info = ImageNetInfo(subset) if subset else None
+    synsets = info.label_names() if info else []
+    if synsets and set(found) <= set(synsets):
+        return list(synsets)
+    if len(found) == count:
+        return found
+    spoken = [info.index_to_description(place_).split(",")[0] for place_ in range(count)] if info else []
+    if spoken and set(found) <= set(spoken):
+        return spoken
+    raise ValueError(
+        f"tester.data={place} has {len(found)} classes, the network {count}: name its folders by ImageNet's synsets "
+        "(n01440764) or first names (tench), or give one for each class of the network"
+    )

@@ -1,0 +1,41 @@
+"""torchmetrics by name, several at once: task.metrics=[Accuracy,F1Score], or a dict of name → node or name."""
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torchmetrics
+from torchmetrics import Metric
+
+from utils.signature import nearest
+
+Metrics = Mapping[str, Any] | Sequence[str]
+
+
+def named_metrics(metrics: Metrics, **known: Any) -> dict[str, Metric]:
+    """Each metric by the name it is logged under.
+
+    known: what the task knows of its targets (task, num_classes, …); each metric gets what it takes of it.
+    """
+    named = metrics if isinstance(metrics, Mapping) else {snake_case(name): name for name in metrics}
+    return {name: _made(metric, known) for name, metric in named.items() if metric is not None}
+
+
+def _made(metric: Any, known: dict[str, Any]) -> Metric:
+    if isinstance(metric, Metric):
+        return metric
+    if not isinstance(metric, str):
+        return metric(**{name: value for name, value in known.items() if name != "task"})
+    kind = getattr(torchmetrics, metric, None)
+    if not inspect.isclass(kind) or not issubclass(kind, Metric):
+        raise ValueError(f"task.metrics: torchmetrics has no {metric}; {nearest(metric, torchmetrics.__all__)}")
+    maker: Any = kind.__new__ if "__new__" in vars(kind) else kind.__init__
+    takes = inspect.signature(maker).parameters
+    wanted = known if metric == "Accuracy" else {"average": "macro", **known}  # a micro F1 is the accuracy again
+    return kind(**{name: value for name, value in wanted.items() if name in takes and "task" in {*known}})
+
+
+def snake_case(name: str) -> str:
+    """F1Score → f1_score, AUROC → auroc."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,54 @@
+"""Says how good a model is: python test.py [run=RUN] [tester.KEY=VALUE ...]; see --help."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from models.runs import Run, find
+from models.tester_settings import TesterSettings
+from utils.build import check_own, command, overridden, plain, settings
+from utils.log import to_terminal
+
+OF_THE_COMMAND = ("run", "logs")
+WITHOUT_RUN = "run=null"
+
+
+@hydra.main(version_base="1.3", config_path="configuration", config_name="test")
+def main(cfg: DictConfig) -> None:
+    """From the command line to a table of figures."""
+    to_terminal()
+    run, config = subject(cfg)
+    tested(run, config, settings(TesterSettings, config["tester"], "tester."))
+
+
+def subject(cfg: DictConfig) -> tuple[Run | None, dict[str, Any]]:
+    """The run and its own configuration with the values of this command line; without a run what was composed."""
+    if cfg.run is None:
+        return None, plain(cfg)
+    run = find(run_named(cfg.run, cfg.tester.get("checkpoint", "auto")), cfg.logs)
+    stored = {key: value for key, value in run.read().items() if key != "record"}
+    stored["tester"] = plain(cfg.tester) | stored.get("tester", {})
+    config = overridden(stored, list(HydraConfig.get().overrides.task), ignore=OF_THE_COMMAND)
+    check_own(config)
+    return run, config
+
+
+def run_named(name: str, checkpoint: str) -> str:
+    """A checkpoint in a run's folder names its run, too."""
+    folder = Path(checkpoint).absolute().parent.parent
+    return str(folder) if name == "latest" and (folder / "full_configurations.yaml").is_file() else name
+
+
+def tested(run: Run | None, config: dict[str, Any], chosen: TesterSettings) -> None:
+    """Measures, writes, shows."""
+    from models.testing import tell, test
+
+    tell(test(run, config, chosen))
+
+
+if __name__ == "__main__":
+    command(main, of_a_run=WITHOUT_RUN not in sys.argv)
