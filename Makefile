@@ -16,15 +16,16 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-trackers.txt
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	touch $@
 
 train: $(VENV)/.installed  ## set up the environment and train on the embedded digits: make train ARGS="seed=1"
 	$(BIN)/python train.py $(ARGS)
 
+# One thread a process: two test processes on two cores would otherwise spin against each other.
 test: $(VENV)/.installed-dev  ## set up the environment and run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: test  ## the tests, ruff and mypy
 	$(BIN)/ruff check .
@@ -32,4 +33,4 @@ check: test  ## the tests, ruff and mypy
 	$(BIN)/mypy
 
 soak: $(VENV)/.installed-dev  ## the long fault grids that make test leaves out
-	$(BIN)/python -m pytest -m soak $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak $(ARGS)

@@ -72,8 +72,8 @@ class CsvFile(ImageData):
         if not any(cells):
             return ""
         if self.kind == "labels":
-            several = len(self.columns) > 1
-            found = [_named(*pair) for pair in zip(self.columns, cells, strict=True)] if several else self._split_up(cells[0])
+            each = [_named(*pair) for pair in zip(self.columns, cells, strict=True)]
+            found = each if len(each) > 1 else self._split_up(cells[0])
             return SEVERAL.join(dict.fromkeys(filter(None, found))) or SEVERAL
         return SEVERAL.join(self._split_up(cells[0]) if self.kind == "values" and len(cells) == 1 else cells)
 

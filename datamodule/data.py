@@ -42,8 +42,8 @@ class ImageData(DataSettings, LightningDataModule):
         DataSettings.__init__(self, **options)
         if self.kind not in self.kinds:
             raise ValueError(
-                f"{type(self).__name__} gives {' or '.join(self.kinds)}, but the task learns {self.kind}: choose another "
-                "task, or datamodule=csv (classes, labels, values) or datamodule=masks"
+                f"{type(self).__name__} gives {' or '.join(self.kinds)}, but the task learns {self.kind}: choose "
+                "another task, or datamodule=csv (classes, labels, values) or datamodule=masks"
             )
         self.targets: Targets = targets_of(self.kind)
         self._prepared = False

@@ -26,7 +26,7 @@ def near_pairs(looks: Looks, likeness: float | None = None) -> tuple[Pairs, npt.
     """Pairs (p, 2) of images that look the same, the first number below the second, and their likeness (p,), up to 1.
 
     likeness: correlation from which on; None: above what the set's images have in common anyway. Survives
-    recompression, other sizes, shifts of brightness and of a pixel or two; not crops or mirrors.
+    recompression, other sizes, other brightness and mostly a shift of a pixel; not crops or mirrors.
     """
     small = standardised(looks.small)
     likeness = exceptional_likeness(small) if likeness is None else likeness

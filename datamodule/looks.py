@@ -79,7 +79,7 @@ def looks_of(image: Pixels) -> Looks:
     """image: (n, 32, 32, 3)."""
     values = image.astype(np.float32)
     gray = values.mean(axis=3)
-    flat = gray.reshape(len(gray), -1)
+    flat = gray.reshape(len(gray), SIDE**2)
     darkest, brightest = np.percentile(flat, (1, 99), axis=1) if len(flat) else np.zeros((2, 0))
     frequencies = cosines() @ gray @ cosines().T
     small = gray.reshape(-1, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
@@ -107,7 +107,7 @@ def traits(values: Floats, variance: Floats, frequencies: Floats) -> Floats:
 
 def perceptual_hash(frequencies: Floats) -> npt.NDArray[np.uint64]:
     """63 bits: the sign of each frequency but the mean, (n, 8, 8) to (n,). Alike images differ in few bits."""
-    signs = frequencies.reshape(len(frequencies), -1) > 0
+    signs = frequencies.reshape(-1, FREQUENCIES**2) > 0
     signs[:, 0] = False
     hashes: npt.NDArray[np.uint64] = np.packbits(signs, axis=1).view(np.uint64)[:, 0]
     return hashes

@@ -42,4 +42,6 @@ class DataSettings:
         if not 0 <= self.power <= 1:
             raise ValueError(f"datamodule.power={self.power} must lie between 0 (natural shares) and 1 (even ones)")
         if self.weighted_sampling and self.kind != "classes":
-            raise ValueError("datamodule.weighted_sampling=true draws classes evenly: only task=classification has those")
+            raise ValueError(
+                "datamodule.weighted_sampling=true is for classes alone (task=classification); set it false"
+            )

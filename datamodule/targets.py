@@ -1,4 +1,4 @@
-"""What the labels of an inventory stand for: one class, several labels, or numbers; masks are in datamodule/masks.py."""
+"""What the labels of an inventory stand for: one class, several labels or numbers; masks: datamodule/masks.py."""
 
 import math
 from collections import Counter
@@ -81,9 +81,11 @@ class Labels(Targets):
 
     def flaws(self, inventory: Inventory, class_names: Sequence[str] | None) -> Flaws:
         known = {*(inventory.classes if class_names is None else class_names)}
-        foreign = {row: [part for part in parts(label) if part not in known] for row, label in enumerate(inventory.label)}
+        found = (
+            (row, [part for part in parts(label) if part not in known]) for row, label in enumerate(inventory.label)
+        )
         told = _some(sorted(known))
-        return {row: f"is labelled {_some(named)}, which is none of {told}" for row, named in foreign.items() if named}
+        return {row: f"is labelled {_some(foreign)}, which is none of {told}" for row, foreign in found if foreign}
 
     def check(self, inventory: Inventory) -> None:
         if not inventory.classes:
@@ -116,7 +118,8 @@ class Values(Targets):
 
     def check(self, inventory: Inventory) -> None:
         if not len(inventory.rows("train")):
-            raise ValueError(f"no image in {inventory.root} has a value to train on; name the columns: datamodule.label_column")
+            advice = "name the columns: datamodule.label_column"
+            raise ValueError(f"no image in {inventory.root} has a value to train on; {advice}")
 
     def encode(self, inventory: Inventory) -> NDArray[Any]:
         nothing = ["nan"] * len(inventory.classes)

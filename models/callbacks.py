@@ -60,7 +60,7 @@ class StopEarly(EarlyStopping):
 
 
 class Limits(Callback):
-    """Ends training, after one last validation, when the steps or the time are used up; a resume goes on counting."""
+    """Ends training, after one last validation, when steps or time are used up or the schedule's decay is complete."""
 
     def __init__(self, max_steps: int, max_time: timedelta | None) -> None:
         self.max_steps, self.max_time = max_steps, max_time
@@ -79,7 +79,8 @@ class Limits(Callback):
         over_time = self.max_time is not None and self.seconds >= self.max_time.total_seconds()
         if self.max_time is not None and trainer.world_size > 1:
             over_time = trainer.strategy.reduce_boolean_decision(over_time, all=False)
-        trainer.should_stop = trainer.should_stop or over_steps or over_time
+        decayed = getattr(trainer.lr_scheduler_configs[0].scheduler, "finished", False)
+        trainer.should_stop = trainer.should_stop or over_steps or over_time or decayed
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}

@@ -1,4 +1,4 @@
-"""What is judged: a network with its classes, and the labelled images that it sees its own way."""
+"""What is judged: a network in its task, and the labelled images that it sees its own way."""
 
 import logging
 import pickle
@@ -19,7 +19,9 @@ from models.backbones import build_timm
 from models.model_file import load_model, load_weights, read_manifest, unfetched
 from models.pretrained import weights_in
 from models.runs import Run
+from models.task import ImageTask
 from models.tester_settings import TesterSettings
+from models.training import task_around
 from utils.build import build
 from utils.signature import signature_in_source
 
@@ -30,12 +32,16 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Candidate:
-    """net: in evaluation mode. data: prepared, one test split. temperature: None where none was fitted for it."""
+    """data: prepared, one test split. temperature: None where none was fitted for these weights."""
 
     name: str
-    net: nn.Module
+    task: ImageTask
     data: ImageData
     temperature: float | None = None
+
+    @property
+    def net(self) -> nn.Module:
+        return self.task.net
 
 
 def of_run(run: Run, config: Config, chosen: TesterSettings) -> Candidate:
@@ -43,13 +49,13 @@ def of_run(run: Run, config: Config, chosen: TesterSettings) -> Candidate:
     if chosen.checkpoint == AUTO:
         net, manifest = load_model(run.folder)
         data = images(config, chosen, manifest.classes, run)
-        return Candidate(run.folder.name, net, data, manifest.temperature)
+        return Candidate(run.folder.name, task_around(net, config, data), data, manifest.temperature)
     data = images(config, chosen, read_manifest(run.folder).classes if run.finished else None, run)
     shape, known = data.preprocessing, {"num_classes": len(data.classes)}
     known |= {"channels": shape.channels, "height": shape.height, "width": shape.width}
-    net = build(unfetched(config["models"]), **known)
-    load_fitting(net, checkpoint_weights(chosen.checkpoint), chosen.checkpoint)
-    return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", net.eval(), data)
+    task = task_around(build(unfetched(config["models"]), **known), config, data)
+    load_fitting(task.net, checkpoint_weights(chosen.checkpoint), chosen.checkpoint)
+    return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", task, data)
 
 
 def images(config: Config, chosen: TesterSettings, classes: list[str] | None, run: Run) -> ImageData:
@@ -151,7 +157,7 @@ def of_timm(config: Config, chosen: TesterSettings) -> Candidate:
     inventory, skipped = labelled_images(source, names, Path(chosen.data))
     data = Labelled(source, inventory, skipped, shape)
     data.prepare()
-    return Candidate(architecture, net.eval(), data)
+    return Candidate(architecture, task_around(net, config, data), data)
 
 
 def pretrained(architecture: str, file: str) -> tuple[nn.Module, Preprocessing]:

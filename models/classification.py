@@ -1,15 +1,16 @@
 """One label an image."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
-from torchmetrics import Metric
+from torch import Tensor, nn
 
 from models.calibration import fit_temperature
+from models.class_weights import give, of_classes
 from models.evaluation import evaluate_classification
+from models.named_metrics import named_metrics
 from models.scores import Evaluation
 from models.task import ImageTask
 
@@ -19,14 +20,30 @@ Array = NDArray[Any]
 class Classification(ImageTask):
     """Cross-entropy-like losses on logits (B, classes) against a class number (B,) or class shares (B, classes).
 
-    metrics: functions that make a torchmetrics metric once they know `num_classes`.
+    metrics: names of torchmetrics, or functions that make a metric once they know `num_classes`. class_weights: of the
+    loss; balanced: each class counts the same. examples: (n,) the training images' classes.
     """
 
+    name = "classification"
+
     def __init__(
-        self, metrics: Mapping[str, Callable[..., Metric]], num_classes: int, loss: nn.Module, **options: Any
+        self,
+        metrics: Mapping[str, object] | list[str],
+        num_classes: int,
+        loss: nn.Module,
+        examples: Tensor | None = None,
+        class_weights: Literal["balanced"] | list[float] | None = None,
+        kind: Literal["classes"] = "classes",
+        **options: Any,
     ) -> None:
-        made = {name: make(num_classes=num_classes) for name, make in metrics.items()}
+        made = named_metrics(metrics, task="multiclass", num_classes=num_classes)
         super().__init__(loss=loss, metrics=made, **options)
+        self.num_classes = num_classes
+        if class_weights is not None and examples is not None and len(examples):
+            give(loss, "weight", of_classes(class_weights, examples.bincount(minlength=num_classes)))
+
+    def answer_shape(self, image: Tensor) -> tuple[int, ...]:
+        return (self.num_classes,)
 
     def temperature(self, logits: Array, target: Array) -> float:
         return fit_temperature(logits, target)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +16,15 @@ from models.task import ImageTask
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of one split: rows of the inventory (N,), targets (N,), logits (N, classes)."""
+    """Of one split: rows of the inventory (N,), targets (N, …) and logits (N, …), as the task's `kept` gives them.
+
+    Classes: (N,) and (N, classes). Several labels or values: both (N, names). Masks: each image's pixels by true class
+    (N, classes), and by true and predicted class (N, classes, classes).
+    """
 
     rows: NDArray[np.int64]
-    target: NDArray[np.int64]
-    logits: NDArray[np.float32]
-
-    @property
-    def probs(self) -> NDArray[np.float32]:
-        return torch.from_numpy(self.logits).softmax(1).numpy()
+    target: NDArray[Any]
+    logits: NDArray[Any]
 
 
 @torch.inference_mode()
@@ -32,9 +33,9 @@ def predict(task: ImageTask, data: ImageData, split: str, device: torch.device) 
     task.to(device).eval()
     loader = data.rows_dataloader(data.inventory.rows(split), split)
     parts = [
-        (batch.index, batch.target.cpu(), task(batch.image).float().cpu()) for batch in ready(data, loader, device)
+        (batch.index, *task.kept(task(batch.image).float(), batch.target)) for batch in ready(data, loader, device)
     ]
-    rows, target, logits = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    rows, logits, target = (torch.cat([part.cpu() for part in column]).numpy() for column in zip(*parts, strict=True))
     return Predictions(rows, target, logits)
 
 

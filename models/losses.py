@@ -1,4 +1,4 @@
-"""Losses that torch, torchvision and segmentation-models-pytorch lack as modules; those of masks: models/mask_losses.py."""
+"""Losses that torch and torchvision lack as modules; those of masks are in models/mask_losses.py."""
 
 import torch
 import torch.nn.functional as F

@@ -76,7 +76,8 @@ def load_model(folder: Path) -> tuple[nn.Module, Manifest]:
 
 def unfetched(architecture: dict[str, Any]) -> dict[str, Any]:
     """The same network without looking for pretrained weights: those to load are at hand."""
-    return architecture | ({"pretrained": False} if "pretrained" in architecture else {})
+    inner = {key: unfetched(value) for key, value in architecture.items() if isinstance(value, dict)}
+    return architecture | inner | ({"pretrained": False} if "pretrained" in architecture else {})
 
 
 def load_weights(file: Path) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ def _made(metric: Any, known: dict[str, Any]) -> Metric:
     maker: Any = kind.__new__ if "__new__" in vars(kind) else kind.__init__
     takes = inspect.signature(maker).parameters
     wanted = known if metric == "Accuracy" else {"average": "macro", **known}  # a micro F1 is the accuracy again
-    return kind(**{name: value for name, value in wanted.items() if name in takes and "task" in {*known}})
+    return kind(**{name: value for name, value in wanted.items() if name in takes})
 
 
 def snake_case(name: str) -> str:

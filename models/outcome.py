@@ -6,7 +6,6 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from rich.table import Table
@@ -16,9 +15,10 @@ from models.callbacks import Limits, the
 from models.checkpoint import Checkpoints
 from models.inference import Predictions, predict
 from models.model_file import Manifest, save_model, weights_sha256
+from models.prediction_table import fields, headings
 from models.reporting import Judged, write_run_report
 from models.runs import Run, differences
-from models.scores import Evaluation, rows
+from models.scores import Evaluation, Task, rows
 from models.task import ImageTask
 from utils.build import digest
 from utils.files import write_whole
@@ -26,7 +26,6 @@ from utils.log import console
 
 log = logging.getLogger(__name__)
 Config = dict[str, Any]
-MOST_CLASSES_IN_CSV = 200
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, dat
     outcome = _outcome(run, trainer, task, data, evaluations, best_epoch)
     if trainer.is_global_zero:
         for split, part in found.items():
-            write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data))
+            write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data, task.name))
         completed = _completed(config, trainer)
         _record(run, completed, outcome)
         for logger in trainer.loggers:
@@ -135,8 +134,8 @@ def _manifest(
         for score in evaluation.scores
     }
     return Manifest(
-        task=type(task).__name__.lower(),
-        architecture=config["models"] | known,
+        task=task.name,
+        architecture=task.architecture(config["models"] | known),
         classes=list(data.classes),
         preprocessing=asdict(shape),
         temperature=temperature,
@@ -150,17 +149,13 @@ def _manifest(
     )
 
 
-def predictions_csv(part: Predictions, data: ImageData) -> str:
-    """path, label, predicted, probability, then one column a class (for up to 200 classes)."""
-    names = np.array(data.classes, dtype=object)
-    probs = part.probs
-    columns = list(data.classes) if len(data.classes) <= MOST_CLASSES_IN_CSV else []
+def predictions_csv(part: Predictions, data: ImageData, task: Task) -> str:
+    """path, then what the task has to say of each image."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "predicted", "probability", *(f"p:{name}" for name in columns)])
-    for row, target, own in zip(part.rows, part.target, probs, strict=True):
-        each = [f"{value:.6f}" for value in own] if columns else []
-        writer.writerow([data.inventory.path[row], names[target], names[own.argmax()], f"{own.max():.6f}", *each])
+    writer.writerow(["path", *headings(task, data.classes)])
+    told = fields(task, part.logits, part.target, data.classes)
+    writer.writerows([data.inventory.path[row], *own] for row, own in zip(part.rows, told, strict=True))
     return text.getvalue()
 
 

@@ -50,14 +50,14 @@ def learning_curves(metrics_csv: Path) -> Section:
     return Section("Learning curves", (Charts(tuple(charts)),), note)
 
 
-def confusions(counts: Array, classes: Sequence[str]) -> Section:
+def confusions(counts: Array, classes: Sequence[str], unit: str = "Images") -> Section:
     """Who is taken for whom, as shares and counts, and the pairs most often confused.
 
-    counts: (classes, classes), true class by row.
+    counts: (classes, classes), true class by row. unit: what is counted.
     """
     matrices = confusion_charts(counts, classes)
     pairs = most_confused(counts, classes)
-    columns = (Column("True"), Column("Taken for"), Column("Images", "count"), Column("Of the class", "share"))
+    columns = (Column("True"), Column("Taken for"), Column(unit, "count"), Column("Of the class", "share"))
     table = Table(columns, tuple((pair.true, pair.predicted, pair.count, pair.share) for pair in pairs))
     blocks = (Charts(tuple(matrices.values()), tuple(matrices)), table if pairs else Text("No image was confused."))
     note = "Green is right, red is wrong and has a scale of its own, so that rare mistakes show. Empty cells are zero."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from datamodule.data import ImageData
 from models import report
@@ -51,7 +51,7 @@ def write_run_report(
 
 def of_data(data: ImageData) -> list[Section]:
     """What was trained on, whatever the network says of it."""
-    return [_distribution(data), *_sampling(data), _inputs(data)]
+    return [*_distribution(data), *_sampling(data), _inputs(data)]
 
 
 def write_test_report(
@@ -59,11 +59,31 @@ def write_test_report(
 ) -> Path:
     """The same of a test: without what only a training has."""
     headline = report.headline(judged.evaluation, judged.split, facts)
-    return write_report(folder, title, [headline, *of_predictions(judged, data, net), _distribution(data)])
+    return write_report(folder, title, [headline, *of_predictions(judged, data, net), *_distribution(data)])
 
 
 def of_predictions(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
     """What the network says of one split, and how wrong that is."""
+    of_task = {"multilabel": _of_labels, "regression": _of_values, "segmentation": _of_masks}
+    return of_task.get(judged.evaluation.task, _of_classes)(judged, data, net)
+
+
+def _of_labels(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
+    return [report.per_class(judged.evaluation)]
+
+
+def _of_values(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
+    found = judged.predictions
+    several = [report.per_class(judged.evaluation)] if len(data.classes) > 1 else []
+    return [report.regression(found.logits, found.target, data.classes), *several]
+
+
+def _of_masks(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
+    pixels = judged.predictions.logits.sum(axis=0)
+    return [report.confusions(pixels, data.classes, "Pixels"), report.per_class(judged.evaluation)]
+
+
+def _of_classes(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
     found = judged.predictions
     probs = probabilities(found.logits)
     counts = confusion(found.target, found.logits.argmax(1), len(data.classes))
@@ -111,14 +131,19 @@ def _heats(images: Sequence[Array], data: ImageData, net: nn.Module) -> Sequence
     return [None] * len(images) if heat is None else [overlaid(*pair) for pair in zip(seen, heat, strict=True)]
 
 
-def _distribution(data: ImageData) -> Section:
-    codes = data.inventory.codes()
-    counts = {
-        split: np.bincount(codes[data.inventory.rows(split)], minlength=len(data.classes))
-        for split, images in data.sizes.items()
-        if images and split != "pool"
-    }
-    return report.class_distribution(counts, data.classes)
+def _distribution(data: ImageData) -> list[Section]:
+    """How often each class, label or pixel of a class is in each split; nothing of values."""
+    if data.kind == "values":
+        return []
+    splits = [split for split, images in data.sizes.items() if images and split != "pool"]
+    counts = {split: _counts(data.target[data.inventory.rows(split)], len(data.classes)) for split in splits}
+    return [report.class_distribution(counts, data.classes)]
+
+
+def _counts(target: Tensor, classes: int) -> Array:
+    """Of each class (classes,). target: class numbers (n,), or how much of each class an image has (n, classes)."""
+    counts: Array = (target.bincount(minlength=classes) if target.ndim == 1 else target.sum(0)).numpy()
+    return counts
 
 
 def _sampling(data: ImageData) -> list[Section]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partialmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from datamodule.data import Batch
-from models.scores import Evaluation
+from models.scores import Evaluation, Task
 
 Array = NDArray[Any]
 Optimizer = torch.optim.Optimizer
@@ -28,6 +28,8 @@ class ImageTask(pl.LightningModule):
     Each training step's random numbers (dropout, drop path) come from (seed, epoch, batch, rank) alone, so that a run
     resumed in mid-epoch draws what the undisturbed one would have drawn.
     """
+
+    name: ClassVar[Task]
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class ImageTask(pl.LightningModule):
         loss = self.loss_of(logits, batch, stage)
         self._add_loss(loss.detach().float(), len(batch.image), stage)
         if stage == "val":
-            self.metrics.update(self.prediction(logits), batch.target)
+            self.metrics.update(self.prediction(logits), self.truth(batch.target))
         return {"loss": loss, "logits": logits.detach()}
 
     def loss_of(self, logits: Tensor, batch: Batch, stage: str) -> Tensor:
@@ -74,6 +76,34 @@ class ImageTask(pl.LightningModule):
     def prediction(self, logits: Tensor) -> Tensor:
         """What the metrics see; float32, since a metric in bf16 counts wrong."""
         return logits.float()
+
+    def truth(self, target: Tensor) -> Tensor:
+        """What the metrics compare it with."""
+        return target
+
+    def kept(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What an evaluation needs of a batch's logits and targets; all of it, unless that is too much to keep."""
+        return logits, target
+
+    @torch.inference_mode()
+    def check(self, image: Tensor) -> None:
+        """Raises ValueError where the network's answer has not the task's shape. image: (B, C, H, W)."""
+        training, wanted = self.net.training, (len(image), *self.answer_shape(image))
+        found = tuple(self.net.eval()(image).shape)
+        self.net.train(training)
+        if found != wanted:
+            raise ValueError(
+                f"{type(self.net).__name__} answers {found} to images of {tuple(image.shape)}, task={self.name} takes "
+                f"{wanted}; choose another of models="
+            )
+
+    def answer_shape(self, image: Tensor) -> tuple[int, ...]:
+        """Of one image's logits."""
+        raise NotImplementedError
+
+    def architecture(self, node: dict[str, Any]) -> dict[str, Any]:
+        """The node that `build` makes this task's network from. node: the same of what `models` names."""
+        return node
 
     def temperature(self, logits: Array, target: Array) -> float | None:
         """What to divide logits by so that probabilities can be trusted; None where a task has no probabilities."""

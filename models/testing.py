@@ -145,7 +145,7 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
     data, net = tested.candidate.data, tested.candidate.net
     files = {"table": folder / "table.csv", "answers": folder / "predictions.csv"}
     write_whole(files["table"], table_csv(tested))
-    write_whole(files["answers"], predictions_csv(judged.predictions, data))
+    write_whole(files["answers"], predictions_csv(judged.predictions, data, judged.evaluation.task))
     title = f"{tested.candidate.name} on {chosen.data or 'its test split'}"
     facts = _facts(tested) | {"figures": heading}
     files["report"] = write_test_report(folder / "report", title, facts, judged, data, net)

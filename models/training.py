@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from datamodule.data import ImageData
 from models.callbacks import FiniteLoss, Limits, Progress
@@ -68,6 +68,7 @@ def _train(config: Config, run: Run, resume: bool) -> Outcome:
         _refuse_other_data(run, data)
         _refuse_corrupt(run.last)
     task = make_task(config, data)
+    task.check(example(data, torch.device("cpu")).image[:2])
     parent = _start_from_weights(config, task)
     record = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -101,17 +102,18 @@ def make_task(config: Config, data: ImageData) -> ImageTask:
     )
     if hasattr(net, "prepare"):
         net.prepare(sample(data))
-    return task_around(net, config, data)
+    return task_around(net, config, data, data.target[data.inventory.rows("train")])
 
 
-def task_around(net: nn.Module, config: Config, data: ImageData) -> ImageTask:
-    """A network in its task, whoever made it."""
+def task_around(net: nn.Module, config: Config, data: ImageData, examples: Tensor | None = None) -> ImageTask:
+    """A network in its task. examples: the training images' targets, which a task measures; None: it is trained."""
     return build(
         config["task"],
         net=net,
         optimizer=build(config["optimizers"]),
         schedule=build(config["schedulers"]),
         num_classes=len(data.classes),
+        examples=examples,
         seed=config["seed"],
     )
 

@@ -61,6 +61,17 @@ def test_a_rerun_from_the_one_file_gives_the_same_weights_with_and_without_worke
     assert "reproduced: the weights' sha256 is the same" in again.stdout
 
 
+def test_a_schedule_that_followed_the_clock_is_replayed_step_by_step(command, tmp_path):
+    clock = ("schedulers=time_budget", "trainer.max_time=00:00:00:02", "trainer.max_epochs=500")
+    done = command("train.py", *SMALL[:1], *SMALL[2:], *clock, "run_name=first")
+    assert done.returncode == 0, done.stderr
+    first = stored(tmp_path / "logs/default/first")
+    assert first["trainer"]["max_time"] is None and first["trainer"]["max_steps"] == first["record"]["steps"]
+    assert len(first["schedulers"]["realised"]) == 1000 and first["record"]["seconds"] < 4
+    again = command("train.py", "reproduce=first")
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
 def test_a_rerun_that_differs_says_what_differs(command, tmp_path):
     command("train.py", *SMALL, "run_name=first")
     again = command("train.py", "reproduce=first", "seed=7")

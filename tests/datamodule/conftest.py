@@ -23,6 +23,24 @@ def picture():
 
 
 @pytest.fixture
+def photograph():
+    """The same with structure of every size, fainter the finer, as photographs have."""
+
+    def make(seed=0, height=48, width=48):
+        rng = np.random.default_rng(seed)
+        frequency = np.hypot(
+            *np.meshgrid(np.fft.fftfreq(height) * height, np.fft.fftfreq(width) * width, indexing="ij")
+        )
+        spectrum = np.fft.fft2(
+            rng.normal(size=(height, width, 1)) + 0.3 * rng.normal(size=(height, width, 3)), axes=(0, 1)
+        )
+        image = np.fft.ifft2(spectrum / (1 + frequency[..., None]), axes=(0, 1)).real
+        return np.clip(128 + 50 * image / image.std(), 0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
 def encoded():
     """An image file's bytes: (Pillow image or array, format, options of Pillow)."""
 

@@ -54,6 +54,8 @@ def test_networks_without_late_feature_maps_have_none(architecture, has):
 
 def test_the_heat_is_drawn_over_gray_and_colour_images():
     for channels in (1, 3):
-        drawn = overlaid(np.full((4, 6, channels), 100, np.uint8), np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6))
+        drawn = overlaid(
+            np.full((4, 6, channels), 100, np.uint8), np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
+        )
         assert drawn.shape == (4, 6, 3) and drawn.dtype == np.uint8
         assert drawn[3, 5, 0] > drawn[3, 5, 2]  # hot is red

@@ -25,7 +25,11 @@ def test_the_file_takes_pixels_and_answers_as_the_network(tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     net = SimpleCnn(4, 3, 8, 6, num_filters=4, blocks=1).eval()
     difference = export_onnx(net, SHAPE, '{"task": "x"}', tmp_path / "a" / "model.onnx")
-    assert difference is not None and difference < 1e-4 and [file.name for file in (tmp_path / "a").iterdir()] == ["model.onnx"]
+    assert (
+        difference is not None
+        and difference < 1e-4
+        and [file.name for file in (tmp_path / "a").iterdir()] == ["model.onnx"]
+    )
     session = runtime.InferenceSession(tmp_path / "a" / "model.onnx")
     assert session.get_modelmeta().custom_metadata_map[KEY] == '{"task": "x"}'
     [image] = session.get_inputs()

@@ -1,0 +1,85 @@
+"""Every task learns from the command line, on pictures drawn for it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+SMALL = ("trainer.speed=fp32", "trainer.threads=1", "logger.tensorboard=null", "run_name=one", "models.num_filters=8",
+         "datamodule.augment.flip=null", "datamodule.augment.crop=null", "optimizers.lr=0.01")  # fmt: skip
+
+
+def metrics(tmp_path: Path) -> dict:
+    return json.loads((tmp_path / "logs/default/one/model.json").read_text())["metrics"]
+
+
+def predictions(tmp_path: Path) -> list[dict[str, str]]:
+    with (tmp_path / "logs/default/one/predictions_test.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def composed_digits(tmp_path):
+    """A CSV of 500 pictures of 8 x 16 pixels, two digits of 0 to 3 side by side; its label names those that are in it."""
+    rng = np.random.default_rng(0)
+    digits = load_digits(n_class=4)
+    (tmp_path / "pairs").mkdir()
+    lines = ["path,label"]
+    for number in range(500):
+        pair = rng.integers(0, len(digits.images), 2)
+        picture = np.concatenate(digits.images[pair] * 15, axis=1).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"pairs/{number}.png")
+        lines.append(f"{number}.png,{'|'.join(sorted({str(digits.target[one]) for one in pair}))}")
+    (tmp_path / "pairs/list.csv").write_text("\n".join(lines))
+    return tmp_path / "pairs/list.csv"
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    """A CSV of 400 pictures of 16 x 16 pixels with one bright spot; its column is 1000 + where the spot is, in pixels."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "blobs").mkdir()
+    lines, (down, across) = ["path,across,down"], np.mgrid[:16, :16]
+    for number in range(400):
+        x, y = rng.uniform(3, 13, 2)
+        spot = 200 * np.exp(-((across - x) ** 2 + (down - y) ** 2) / 6) + rng.uniform(0, 40, (16, 16))
+        Image.fromarray(spot.astype(np.uint8)).save(tmp_path / f"blobs/{number}.png")
+        lines.append(f"{number}.png,{1000 + x:.3f},{y / 100:.5f}")
+    (tmp_path / "blobs/list.csv").write_text("\n".join(lines))
+    return tmp_path / "blobs/list.csv"
+
+
+def test_multilabel_learns_which_digits_are_in_a_picture(command, tmp_path, composed_digits):
+    wanted = ("task.metrics=[AveragePrecision,F1Score,Accuracy]", "task.class_weights=balanced", "trainer.max_epochs=8")
+    done = command("train.py", "task=multilabel", "datamodule=csv", f"datamodule.file={composed_digits}", *SMALL, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert metrics(tmp_path)["test/map"] > 0.97 and "mAP" in done.stdout
+    header = (tmp_path / "logs/default/one/metrics.csv").read_text().splitlines()[0]
+    assert {"val/average_precision", "val/f1_score", "val/accuracy"} <= set(header.split(","))
+    rows = predictions(tmp_path)
+    exact = np.mean([row["label"] == row["predicted"] for row in rows])
+    assert exact == pytest.approx(metrics(tmp_path)["test/exact_match"]) and exact > 0.8
+    done = command("predict.py", f"source={composed_digits.parent}", f"logs={tmp_path / 'logs'}", f"output={tmp_path}/p.csv")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "p.csv").open() as file:
+        said = {row["path"]: row["predicted"] for row in csv.DictReader(file)}
+    assert all(said[row["path"]] == row["predicted"] for row in rows)
+
+
+def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
+    chosen = ("datamodule.label_column=[across,down]", "trainer.max_epochs=20", "task/loss=huber", "models.dropout=0.0")
+    done = command("train.py", "task=regression", "datamodule=csv", f"datamodule.file={blobs}", *SMALL, *chosen)
+    assert done.returncode == 0, done.stderr
+    assert metrics(tmp_path)["test/r2"] > 0.9 and "R²" in done.stdout
+    rows = predictions(tmp_path)
+    errors = {name: [abs(float(row[name]) - float(row[f"predicted:{name}"])) for row in rows] for name in ("across", "down")}
+    assert np.mean(errors["across"]) < 1 and np.mean(errors["down"]) < 0.01
+    done = command("predict.py", f"source={blobs}", f"logs={tmp_path / 'logs'}", f"output={tmp_path}/p.csv")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "p.csv").open() as file:
+        said = {row["path"]: row["across"] for row in csv.DictReader(file)}
+    assert all(float(said[row["path"]]) == pytest.approx(float(row["predicted:across"]), abs=1e-3) for row in rows)
