@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodule.decode import Pixels
 from datamodule.parallel import cores
 from datamodule.sampling import BatchKey, EvaluationBatches, TrainingBatches
 from datamodule.stores import ImageStore, Streamed
@@ -21,7 +22,8 @@ class Batch(NamedTuple):
     """Samples in columns of equal length B.
 
     image: (B, H, W, C) uint8 as stored; on the device (B, C, H, W) float32, normalised, channels last in memory.
-    target: (B,) class numbers; (B, K) shares where mixup or CutMix are on. The other columns stay on the CPU:
+    target: (B,) class numbers, (B, K) shares where mixup or CutMix are on; (B, K) labels or values; (B, H, W) masks,
+    255 where a pixel does not count. The other columns stay on the CPU:
     index: rows of the inventory. epoch: -1 in evaluation. repeat: how often the sample came before in this epoch.
     """
 
@@ -32,10 +34,20 @@ class Batch(NamedTuple):
     repeat: Tensor
 
 
-class Batches(Dataset[Batch]):
-    """Makes the batch that a key asks for, all its images in one read."""
+class MaskBatches:
+    """The masks of rows (B, H, W) uint8. table: (256,) the class of each value in the store."""
 
-    def __init__(self, store: ImageStore, target: Tensor) -> None:
+    def __init__(self, store: ImageStore, table: Pixels) -> None:
+        self.store, self.table = store, table
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        return torch.from_numpy(self.table[self.store.read(index.numpy())[..., 0]])
+
+
+class Batches(Dataset[Batch]):
+    """Makes the batch that a key asks for, all its images in one read. target: of each row."""
+
+    def __init__(self, store: ImageStore, target: Tensor | MaskBatches) -> None:
         self.store, self.target = store, target
 
     def __getitem__(self, key: BatchKey) -> Batch:

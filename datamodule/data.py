@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from datamodule.batches import Batch, Batches, BatchLoader, batch_loader, log_loading, worker_count
+from datamodule.batches import Batch, Batches, BatchLoader, MaskBatches, batch_loader, log_loading, worker_count
 from datamodule.cache import open_store, without_bad
 from datamodule.checks import Skipped, check_classes, settle
 from datamodule.inventory import Inventory, Rows
@@ -19,9 +19,9 @@ from datamodule.sampling import EVALUATION, EvaluationBatches, TrainingBatches, 
 from datamodule.settings import DataSettings
 from datamodule.sizing import image_size, training_squash
 from datamodule.statistics import mean_and_std, spread_out
-from datamodule.stores import ImageStore, Reader
+from datamodule.stores import ImageStore, MaskedStore, Reader
 from datamodule.targets import Kind, Targets, targets_of
-from datamodule.transforms import Augmentation, Normalize, Transform
+from datamodule.transforms import Augmentation, Normalize, Transform, is_mask
 
 SAMPLED_CHANNELS, SAMPLED_STATISTICS, CHUNK = 16, 2048, 64  # images looked at
 
@@ -148,8 +148,12 @@ class ImageData(DataSettings, LightningDataModule):
         self._aspect = np.broadcast_to(seen.width / seen.height, len(self.inventory))  # of what a stored picture shows
 
     def _open(self, transform: Fit | Squash, rows: Rows | None = None) -> ImageStore:
+        return self.opened(self.inventory, transform, rows)
+
+    def opened(self, inventory: Inventory, transform: Fit | Squash, rows: Rows | None = None) -> ImageStore:
+        """The decoded images of some rows of an inventory, or of all; with masks it is a MaskedStore."""
         options: Any = {"rows": rows, "mode": self.cache, "on_bad_image": self.on_bad_image}
-        return open_store(self.inventory, transform, self.reader(self.inventory), Path(self.cache_dir), **options)
+        return open_store(inventory, transform, self.reader(inventory), Path(self.cache_dir), **options)
 
     def _measure(self) -> None:
         """Mean and std of the training images, where they are not given."""
@@ -193,7 +197,12 @@ class ImageData(DataSettings, LightningDataModule):
     def _loader(self, name: str, store: ImageStore, keys: TrainingBatches | EvaluationBatches) -> BatchLoader:
         workers, pinned = worker_count(self.workers, store), self._device() == "cuda"
         log_loading(name, keys, workers, pinned)
-        return batch_loader(Batches(store, self.target), keys, workers, pinned, self.seed)
+        return batch_loader(Batches(store, self._batch_targets(store)), keys, workers, pinned, self.seed)
+
+    def _batch_targets(self, store: ImageStore) -> Tensor | MaskBatches:
+        if isinstance(store, MaskedStore):
+            return MaskBatches(store.masks, self.targets.table(self.inventory))
+        return self.target
 
     def _device(self) -> str:
         return "cpu" if self.trainer is None else str(self.trainer.strategy.root_device.type)
@@ -225,7 +234,7 @@ class ImageData(DataSettings, LightningDataModule):
         image, target = batch.image.permute(0, 3, 1, 2), batch.target
         if batch.epoch[0] != EVALUATION:
             image, target = self.augmentation(image, target, self._draws(batch))
-        return batch._replace(image=self.normalize(image), target=target)
+        return batch._replace(image=self.normalize(image), target=target.long() if is_mask(target) else target)
 
     def _draws(self, batch: Batch) -> Draws:
         epoch, index, repeat = (column.numpy() for column in (batch.epoch, batch.index, batch.repeat))

@@ -43,7 +43,7 @@ def near_pairs(looks: Looks, likeness: float | None = None) -> tuple[Pairs, npt.
 
 def standardised(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """(n, h, w) to (n, h·w) of mean 0 and length 1, so that a product of two is their correlation."""
-    flat = small.reshape(len(small), -1).astype(np.float32)
+    flat = small.reshape(len(small), small.shape[1] * small.shape[2]).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     return flat

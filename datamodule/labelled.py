@@ -14,20 +14,22 @@ from datamodule.data import ImageData
 from datamodule.inventory import Inventory
 from datamodule.preprocessing import Fit, Preprocessing
 from datamodule.stores import Reader
+from datamodule.targets import parts
 from datamodule.transforms import Augmentation, Normalize
 
 log = logging.getLogger(__name__)
 
-SHARED = ("batch_size", "eval_batch_size", "workers", "cache", "cache_dir", "on_bad_image", "seed")
+SHARED = ("kind", "batch_size", "eval_batch_size", "workers", "cache", "cache_dir", "on_bad_image", "seed")
 
 
 class Labelled(ImageData):
     """Images of a source as one test split, seen through a model's own preprocessing; nothing is measured on them.
 
-    inventory: the images, with the model's classes in the model's order. skipped: what was left out of it before.
+    inventory: of the source, in the order of the model's classes. skipped: what was left out of it before.
     """
 
     def __init__(self, source: ImageData, inventory: Inventory, skipped: Skipped, shape: Preprocessing) -> None:
+        self.kinds = source.kinds  # type: ignore[misc]  # it gives what its source gives
         super().__init__(**{name: getattr(source, name) for name in SHARED})
         source.channels = shape.channels
         self.source, self.preprocessing, self.transforms = source, shape, {}
@@ -73,14 +75,17 @@ def labelled_images(source: ImageData, classes: Sequence[str], place: Path) -> t
     if not len(inventory):
         raise ValueError(f"tester.data={place}: no image in it; give a folder of images for each class, or a CSV")
     given = inventory.split == "test"
-    kept = (given if given.any() else np.ones(len(inventory), bool)) & (inventory.label != "")
+    labelled = (inventory.label != "") | (source.kind == "masks")
+    kept = (given if given.any() else np.ones(len(inventory), bool)) & labelled
     if not kept.any():
         raise ValueError(f"tester.data={place}: none of its {len(inventory)} images has a label; predict.py needs none")
     if left := int((~kept).sum()):
         log.info("%s: %d images of other splits or without a label are left out", place, left)
-    inventory, skipped = leave_out(inventory.take(kept), bad_rows(inventory.take(kept)), source.on_bad_image)
-    refuse_unknown(sorted(set(inventory.label)), classes, place)
-    return replace(inventory, classes=tuple(classes)), skipped
+    inventory = inventory.take(kept)
+    if source.kind in ("classes", "labels"):
+        refuse_unknown(sorted({part for label in inventory.label for part in parts(label)}), classes, place)
+    inventory = replace(inventory, classes=tuple(classes))
+    return leave_out(inventory, bad_rows(inventory, source.targets, classes), source.on_bad_image)
 
 
 def refuse_unknown(found: Sequence[str], classes: Sequence[str], place: Path) -> None:

@@ -62,6 +62,16 @@ class ImageStore:
         return replace(self, position=self.position[rows], bad=bad)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskedStore(ImageStore):
+    """Images, and the masks of the same rows (H, W, 1)."""
+
+    masks: ImageStore
+
+    def take(self, rows: Rows) -> "MaskedStore":
+        return replace(super().take(rows), masks=self.masks.take(rows))  # type: ignore[call-arg, return-value]
+
+
 class InRam:
     """An array (N, H, W, C); worker processes that do not inherit it read the file it came from."""
 

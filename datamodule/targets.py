@@ -39,6 +39,10 @@ class Targets:
         """Of each row (n, …)."""
         raise NotImplementedError
 
+    def table(self, inventory: Inventory) -> NDArray[np.uint8]:
+        """Of masks: the class of each value (256,)."""
+        raise NotImplementedError
+
 
 class Classes(Targets):
     """The class of an image, as its number (n,) int64; -1 without a label."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
@@ -165,7 +166,7 @@ def pretrained(architecture: str, file: str) -> tuple[nn.Module, Preprocessing]:
     described = get_pretrained_cfg(architecture)
     wanted = resolve_data_config(pretrained_cfg=described.to_dict() if described else {}, use_test_size=True)
     channels, height, width = wanted["input_size"]
-    interpolation = wanted["interpolation"] if wanted["interpolation"] in RESAMPLING else "bicubic"
+    interpolation: Any = wanted["interpolation"] if wanted["interpolation"] in RESAMPLING else "bicubic"
     shape = Preprocessing(height, width, channels, wanted["mean"], wanted["std"], interpolation, wanted["crop_pct"])
     weights = None if file == AUTO else weights_in(file)
     classes = described.num_classes if described else 1000

@@ -13,13 +13,13 @@ Pixels = NDArray[np.uint8]
 
 
 def grad_cam(net: nn.Module, image: Tensor) -> NDArray[np.float32] | None:
-    """How much each place speaks for the predicted class, 0..1, (B, H, W); None for a network without late feature maps.
+    """How much each place speaks for the predicted class, 0..1, (B, H, W); None without late feature maps.
 
     image: (B, C, H, W) as the network takes it. The network's mode, weights and gradients stay as they are.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        seen = _Seen(net)
-        logits = net.forward(image.clone().requires_grad_())  # not net(…): a compiled call would not run the hooks
+        seen, image = _Seen(net), image.clone()
+        logits = net.forward(image.requires_grad_())  # not net(…): a compiled call would not run the hooks
         found = seen.close()
         if found is None or logits.ndim != 2:
             return None

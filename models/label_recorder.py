@@ -105,8 +105,8 @@ class LabelErrors(Callback):
                 "once, so that a margin says nothing of either. Choose another datamodule/augment, or set "
                 "datamodule.augment.mixup=null and datamodule.augment.cutmix=null"
             )
-        if data.target.ndim != 1 or data.target.is_floating_point():
-            raise ValueError("callback=label_errors judges one class an image (task=classification); leave it out")
+        if data.kind != "classes":
+            raise ValueError(f"callback=label_errors judges one class an image, but the task learns {data.kind}")
         self._labels, self._added_up, self._first = data.target, _added_up(trainer), trainer.is_global_zero
         self._make_room(len(data.target), len(data.classes))
 

@@ -86,6 +86,11 @@ def weighted_mean(log_probs: Tensor, target: Tensor, weight: Tensor | None, igno
     log_probs: (n, K); target: (n,) class numbers.
     """
     total = F.nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction="sum")
+    return total / counted(target, weight, ignore_index)
+
+
+def counted(target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """How many targets (n,) count, by their classes' weights (K,); never 0."""
     kept = target != ignore_index
     count = kept.sum() if weight is None else (weight[torch.where(kept, target, 0)] * kept).sum()
-    return total / count.clamp(min=torch.finfo(torch.float32).tiny)
+    return count.clamp(min=torch.finfo(torch.float32).tiny)

@@ -119,6 +119,8 @@ def failures(found: Sequence[Failure]) -> Section:
         for one in found
     ]
     note = "True → predicted class, the most confidently wrong first. A wrong label looks like this, too."
+    if any(one.heat is not None for one in found):
+        note += " Beside each, what spoke for the predicted class (Grad-CAM)."
     return Section("Failures", (Gallery(tuple(pictures)),), note)
 
 

@@ -26,9 +26,8 @@ from models.reporting import Judged, write_test_report
 from models.runs import Run, find
 from models.scores import MISSING, TITLES, ClassScores, Evaluation, missing_note, rows, text
 from models.settings import TrainerSettings
-from models.task import ImageTask
 from models.tester_settings import TesterSettings
-from models.training import prepare_torch, task_around
+from models.training import prepare_torch
 from models.views import with_views
 from utils.build import settings
 from utils.files import write_whole
@@ -77,12 +76,13 @@ def test(run: Run | None, config: Config, chosen: TesterSettings) -> Tested:
 def _judged(candidate: Candidate, config: Config, chosen: TesterSettings) -> dict[str, Judged]:
     """What the network says of the test images, and with several views of each where they are asked for."""
     data = candidate.data
-    task = task_around(candidate.net, config, data)
-    judged = {"test": _said(task, candidate, config)}
+    judged = {"test": _said(candidate, config)}
     side = min(data.preprocessing.height, data.preprocessing.width)
-    if views := with_views(candidate.net, chosen.tta, config["datamodule"].get("augment"), side):
-        task.net = views
-        judged[f"test, {views.name}"] = _said(task, candidate, config)
+    net = candidate.net
+    if views := with_views(net, chosen.tta, config["datamodule"].get("augment"), side):
+        candidate.task.net = views
+        judged[f"test, {views.name}"] = _said(candidate, config)
+        candidate.task.net = net
     elif chosen.tta:
         log.warning(
             "tester.tta: training neither mirrored nor shifted, there is one view; give tester.tta=[flip,shift]"
@@ -90,9 +90,9 @@ def _judged(candidate: Candidate, config: Config, chosen: TesterSettings) -> dic
     return judged
 
 
-def _said(task: ImageTask, candidate: Candidate, config: Config) -> Judged:
-    found = predict(task, candidate.data, "test", device_of(config))
-    evaluation = task.evaluation(found.logits, found.target, candidate.data.classes, candidate.temperature)
+def _said(candidate: Candidate, config: Config) -> Judged:
+    found = predict(candidate.task, candidate.data, "test", device_of(config))
+    evaluation = candidate.task.evaluation(found.logits, found.target, candidate.data.classes, candidate.temperature)
     return Judged("test", found, evaluation, candidate.temperature)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_image
 
 SMALL = ("trainer.speed=fp32", "trainer.threads=1", "logger.tensorboard=null", "run_name=one", "models.num_filters=8",
          "datamodule.augment.flip=null", "datamodule.augment.crop=null", "optimizers.lr=0.01")  # fmt: skip
@@ -83,3 +83,35 @@ def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
     with (tmp_path / "p.csv").open() as file:
         said = {row["path"]: row["across"] for row in csv.DictReader(file)}
     assert all(float(said[row["path"]]) == pytest.approx(float(row["predicted:across"]), abs=1e-3) for row in rows)
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    """150 crops of 48 x 48 pixels out of photos, a disc (1) and a square (2) of some bright or dark colour on each."""
+    rng = np.random.default_rng(0)
+    photos = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+    down, across = np.mgrid[:48, :48]
+    for folder in ("images", "masks"):
+        (tmp_path / "shapes" / folder).mkdir(parents=True)
+    for number in range(150):
+        photo = photos[number % 2]
+        top, left = rng.integers(0, photo.shape[0] - 48), rng.integers(0, photo.shape[1] - 48)
+        picture, mask = photo[top : top + 48, left : left + 48].copy(), np.zeros((48, 48), np.uint8)
+        for kind in (1, 2):
+            (y, x), radius = rng.uniform(10, 38, 2), rng.uniform(6, 10)
+            away = np.hypot(down - y, across - x) if kind == 1 else np.maximum(abs(down - y), abs(across - x))
+            mask[away < radius] = kind
+            picture[away < radius] = rng.integers(0, 90, 3) + (160 if kind == 1 else 0)
+        Image.fromarray(picture).save(tmp_path / f"shapes/images/{number}.jpg", quality=95)
+        Image.fromarray(mask).save(tmp_path / f"shapes/masks/{number}.png")
+    return tmp_path / "shapes"
+
+
+def test_segmentation_learns_shapes_on_photos(command, tmp_path, shapes):
+    net = ("models.encoder=test_resnet", "models.encoder_depth=3", "models.decoder_channels=[32,16,8]", "models.pretrained=false")
+    chosen = (*net, "datamodule.class_names=[photo,disc,square]", "trainer.max_epochs=8", "datamodule.batch_size=8")
+    options = [option for option in SMALL if "num_filters" not in option and "augment" not in option]
+    done = command("train.py", "task=segmentation", "datamodule=masks", f"datamodule.root={shapes}", *options, *chosen)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    assert metrics(tmp_path)["test/mean_iou"] > 0.8 and "Mean IoU" in done.stdout

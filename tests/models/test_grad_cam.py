@@ -31,8 +31,9 @@ def spot():
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.enable_grad])
 def test_the_heat_lies_where_the_evidence_is(spot, mode):
+    net = Brightest().eval()
     with mode():
-        heat = grad_cam(Brightest().eval(), spot * 1)
+        heat = grad_cam(net, spot * 1)
     assert heat.shape == (2, 8, 8) and heat.max() == 1.0 and heat.min() == 0.0
     assert [np.unravel_index(one.argmax(), one.shape) for one in heat] == [(1, 6), (5, 2)]
 
@@ -44,7 +45,10 @@ def test_the_network_is_left_as_it_was(spot):
     assert all(not module._forward_hooks for module in net.modules())
 
 
-@pytest.mark.parametrize(("architecture", "has"), [("test_resnet", True), ("test_convnext", True), ("test_efficientnet", True), ("test_vit", False)])  # fmt: skip
+ENDS_IN_MAPS = {"test_resnet": True, "test_convnext": True, "test_efficientnet": True, "test_vit": False}
+
+
+@pytest.mark.parametrize(("architecture", "has"), ENDS_IN_MAPS.items())
 def test_networks_without_late_feature_maps_have_none(architecture, has):
     net = timm.create_model(architecture, num_classes=3).eval()
     size = 160 if architecture == "test_vit" else 64
