@@ -11,9 +11,9 @@ from torch import Tensor
 from datamodule.cache import without_bad
 from datamodule.checks import Skipped, bad_rows, leave_out
 from datamodule.data import ImageData
-from datamodule.inventory import Inventory
-from datamodule.preprocessing import Fit, Preprocessing
-from datamodule.stores import Reader
+from datamodule.inventory import Inventory, Rows
+from datamodule.preprocessing import Fit, Preprocessing, Squash
+from datamodule.stores import ImageStore, Reader
 from datamodule.targets import parts
 from datamodule.transforms import Augmentation, Normalize
 
@@ -35,6 +35,10 @@ class Labelled(ImageData):
         self.source, self.preprocessing, self.transforms = source, shape, {}
         self.inventory = replace(inventory, split=np.full(len(inventory), "test", object))
         self.skipped = skipped
+        self.targets = source.targets
+
+    def opened(self, inventory: Inventory, transform: Fit | Squash, rows: Rows | None = None) -> ImageStore:
+        return self.source.opened(inventory, transform, rows)
 
     def reader(self, inventory: Inventory) -> Reader:
         return self.source.reader(inventory)

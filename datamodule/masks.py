@@ -212,12 +212,6 @@ class MaskFolders(ImageData):
     def reader(self, inventory: Inventory) -> Reader:
         return FileReader(inventory.root, inventory.path, self.channels)
 
-    def mask(self, inventory: Inventory, row: int) -> Pixels:
-        """The classes of a row's pixels as the file has them (H, W), 255 for what does not count."""
-        assert isinstance(self.targets, MaskTargets)
-        classes: Pixels = self.targets.table(inventory)[MaskReader.of(inventory, self.targets)(row)[:, :, 0]]
-        return classes
-
     def opened(self, inventory: Inventory, transform: Fit | Squash, rows: Rows | None = None) -> ImageStore:
         """The masks in a store of their own, of one channel, moved as the images are and never interpolated."""
         assert isinstance(self.targets, MaskTargets)

@@ -16,6 +16,7 @@ from models.calibration import probabilities, reliability
 from models.confusion import confusion, most_wrong
 from models.grad_cam import grad_cam, overlaid
 from models.inference import Predictions, example
+from models.mask_pictures import mask_section
 from models.runs import Run
 from models.scores import Evaluation
 from utils.report import Section, write_report
@@ -80,7 +81,11 @@ def _of_values(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]
 
 def _of_masks(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
     pixels = judged.predictions.logits.sum(axis=0)
-    return [report.confusions(pixels, data.classes, "Pixels"), report.per_class(judged.evaluation)]
+    return [
+        report.confusions(pixels, data.classes, "Pixels"),
+        report.per_class(judged.evaluation),
+        mask_section(judged.predictions, data, net),
+    ]
 
 
 def _of_classes(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
@@ -160,5 +165,6 @@ def _inputs(data: ImageData) -> Section:
     batch = example(data, torch.device("cpu"))
     mean, std = (torch.tensor(part)[:, None, None] for part in (data.preprocessing.mean, data.preprocessing.std))
     images = ((batch.image[:SHOWN_INPUTS] * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    names = [data.inventory.label[row] for row in batch.index[:SHOWN_INPUTS].tolist()]
+    told = data.inventory.path if data.kind == "masks" else data.inventory.label
+    names = [told[row] for row in batch.index[:SHOWN_INPUTS].tolist()]
     return report.inputs(list(images), [str(name) for name in names])

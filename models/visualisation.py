@@ -49,7 +49,8 @@ class Visualisation(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         if self._is_due(trainer):
-            self._seen.append((batch.index.cpu(), batch.target.cpu(), outputs["logits"].float().cpu()))
+            logits, target = pl_module.kept(outputs["logits"].float(), batch.target)  # type: ignore[operator]
+            self._seen.append((batch.index.cpu(), target.cpu(), logits.cpu()))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if self._seen and self._is_due(trainer):

@@ -63,7 +63,7 @@ def test_class_names_fix_the_order_and_allow_a_class_without_images(settled):
 
 
 def test_class_names_that_lack_a_label_are_an_error(settled):
-    with pytest.raises(ValueError, match=r"class_names=\['a'\] lacks b"):
+    with pytest.raises(ValueError, match=r"b00 is labelled 'b', which datamodule.class_names=\['a'\] lacks"):
         settled(class_names=["a"])
 
 
