@@ -10,17 +10,17 @@ JPEG_QUALITY = 90
 
 
 def sample_folder(source: Path, target: Path, train: int, val: int, size: int = 32) -> None:
-    """Writes `target`/{train,val}/<class>/, the same number of images of each class.
+    """Writes `target`/{train,val}/<class>/, so many images each, spread evenly over the classes.
 
     source: has {train,test}/<class>/; val comes from its test. size: above 32 px the images are scaled up (bicubic) and
     written anew, which makes them smoother than photographs of that size. Raises ValueError where images are missing.
     """
     classes = _classes(source)
     for split, count in (("train", train), ("test", val)):
-        for name in classes:
+        for number, name in enumerate(classes):
             place = target / ("train" if split == "train" else "val") / name
             place.mkdir(parents=True)
-            for file in _first(source / split / name, count // len(classes)):
+            for file in _first(source / split / name, count // len(classes) + (number < count % len(classes))):
                 _write(file, place / file.name, size)
 
 

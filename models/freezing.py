@@ -30,7 +30,7 @@ class FreezeBackbone(Callback):
             module.training = False
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Without a gradient an optimizer leaves a weight alone; unlike requires_grad this suits DDP and compilation."""
+        """An optimizer leaves weights without gradient alone; unlike requires_grad this suits DDP and compilation."""
         for module in self._frozen if self._is_frozen(trainer) else ():
             for parameter in module.parameters(recurse=False):
                 parameter.grad = None
@@ -46,14 +46,14 @@ class FreezeBackbone(Callback):
 def backbone(net: nn.Module, heads: set[str]) -> list[nn.Module]:
     """All modules that neither are a head nor lie within one. Raises ValueError where that is none, or all."""
     heads = heads | {name for module in net.modules() for name in _classifier(module)}
-    names = [name for name, _ in net.named_modules()]
-    within = {name for name in names if heads & set(name.split("."))}
-    if not within or not any(True for name, module in net.named_modules() if name not in within and [*module.parameters(False)]):
+    within = {name for name, _ in net.named_modules() if heads & set(name.split("."))}
+    kept = [module for name, module in net.named_modules() if name not in within]
+    if not within or not any(True for module in kept for _ in module.parameters(recurse=False)):
         raise ValueError(
             f"callback=freeze: {type(net).__name__} has {'nothing but a' if within else 'no'} head named "
             f"{', '.join(sorted(heads))}; name it in callback.freeze.heads"
         )
-    return [module for name, module in net.named_modules() if name not in within]
+    return kept
 
 
 def _classifier(module: nn.Module) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodule.data import Batch, BatchLoader, ImageData
+from datamodule.batches import Batch, BatchLoader
+from datamodule.data import ImageData
 from models.task import ImageTask
 
 

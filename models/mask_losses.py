@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.losses import DiceLoss
+from segmentation_models_pytorch.losses import DiceLoss, LovaszLoss
 from segmentation_models_pytorch.losses._functional import soft_jaccard_score
 from torch import Tensor, nn
 
@@ -35,11 +35,27 @@ class PixelCrossEntropy(nn.Module):
 class JaccardLoss(DiceLoss):
     """1 - IoU of the soft masks; unlike segmentation-models-pytorch's own it takes ignored pixels."""
 
+    def __init__(self) -> None:
+        super().__init__("multiclass", ignore_index=IGNORED)
+
     def compute_score(
         self, output: Tensor, target: Tensor, smooth: float = 0.0, eps: float = 1e-7, dims: Any = None
     ) -> Tensor:
         score: Tensor = soft_jaccard_score(output, target, smooth, eps, dims)
         return score
+
+
+class Lovasz(LovaszLoss):
+    """The Lovász softmax; 0 where no pixel of a batch counts, which segmentation-models-pytorch's own refuses."""
+
+    def __init__(self, per_image: bool = False) -> None:
+        super().__init__("multiclass", per_image, IGNORED)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        if bool((target == IGNORED).all()):
+            return logits.sum() * 0
+        found: Tensor = super().forward(logits, target)
+        return found
 
 
 class WeightedSum(nn.Module):

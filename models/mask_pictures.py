@@ -28,7 +28,13 @@ def mask_section(found: Predictions, data: ImageData, net: nn.Module) -> Section
         return Section("Masks", (Text("There is no image."),))
     rows = found.rows[worst]
     pictures = [
-        Picture(said, title=str(data.inventory.path[row]), note=f"{100 * share:.1f} % wrong", share=float(share), beside=truth)
+        Picture(
+            said,
+            title=str(data.inventory.path[row]),
+            note=f"{100 * share:.1f} % wrong",
+            share=float(share),
+            beside=truth,
+        )
         for row, share, (said, truth) in zip(rows, wrong[worst], _pairs(rows, data, net), strict=True)
     ]
     note = f"What the network says, beside it the truth, the most wrong pixels first. {data.classes[0]} has no colour."

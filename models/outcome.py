@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -167,8 +168,13 @@ def facts(outcome: Outcome) -> dict[str, str]:
         "images": ", ".join(f"{count:,} {split}" for split, count in outcome.images.items() if count),
         "training": f"{outcome.epochs} epochs{best}; {outcome.steps:,} steps in {outcome.seconds:.1f} s",
         "weights": f"sha256 {outcome.weights_sha256[:16]}",
-        "model": str(outcome.run.model_file),
+        "model": _shown(outcome.run.model_file),
     }
+
+
+def _shown(path: Path) -> str:
+    """Short where it lies below the working directory, else whole."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def tell(outcome: Outcome) -> None:
@@ -181,7 +187,7 @@ def tell(outcome: Outcome) -> None:
         table.add_row(lines[0][0], *(f"{value}  ({interval})" for _, value, interval in lines))
     out = console()
     out.print(table)
-    for name, fact in (facts(outcome) | {"report": str(outcome.run.report / "index.html")}).items():
+    for name, fact in (facts(outcome) | {"report": _shown(outcome.run.report / "index.html")}).items():
         out.print(f"{name:9}{fact}", soft_wrap=True)
 
 

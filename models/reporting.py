@@ -157,8 +157,8 @@ def _sampling(data: ImageData) -> list[Section]:
         return []
     codes = data.inventory.codes()
     drawn = np.concatenate([key.row for key in data.train_dataloader().sampler])
-    count = [np.bincount(codes[rows], minlength=len(data.classes)) for rows in (data.inventory.rows("train"), drawn)]
-    return [report.weighted_sampling(*count, data.classes)]
+    natural, seen = (np.bincount(codes[rows], minlength=len(data.classes)) for rows in (data.inventory.rows("train"), drawn))
+    return [report.weighted_sampling(natural, seen, data.classes)]
 
 
 def _inputs(data: ImageData) -> Section:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
-from datamodule.data import Batch
+from datamodule.batches import Batch
 from models.scores import Evaluation, Task
 
 Array = NDArray[Any]
@@ -153,7 +153,7 @@ class ImageTask(pl.LightningModule):
     def _step_plateau(self) -> None:
         """Right after the figures are known, before a checkpoint is written: Lightning's own moment is after it, and
         left out in the first epoch of a resumed run, whose rates would then differ."""
-        schedule = self.lr_schedulers()
+        schedule: Any = self.lr_schedulers()
         if _is_plateau(schedule) and self.trainer.fit_loop.epoch_loop._num_ready_batches_reached():
             schedule.step(self.mean_loss("val"))
 

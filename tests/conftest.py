@@ -100,10 +100,10 @@ def as_main(line: list[str], environment: dict[str, str], output: Path, errors: 
     sys.argv = line
     for number, file in ((1, output), (2, errors)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         runpy.run_path(line[0], run_name="__main__")
-    except Exception:
+    except Exception:  # noqa: BLE001 - the process's outermost frame
         traceback.print_exc()
         sys.exit(1)

@@ -26,7 +26,7 @@ def predictions(tmp_path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def composed_digits(tmp_path):
-    """A CSV of 500 pictures of 8 x 16 pixels, two digits of 0 to 3 side by side; its label names those that are in it."""
+    """A CSV of 500 pictures of 8 x 16 pixels, two digits of 0 to 3 side by side, labelled by those that are there."""
     rng = np.random.default_rng(0)
     digits = load_digits(n_class=4)
     (tmp_path / "pairs").mkdir()
@@ -42,7 +42,7 @@ def composed_digits(tmp_path):
 
 @pytest.fixture
 def blobs(tmp_path):
-    """A CSV of 400 pictures of 16 x 16 pixels with one bright spot; its column is 1000 + where the spot is, in pixels."""
+    """A CSV of 400 pictures of 16 x 16 pixels and where their bright spot is: 1000 + pixels, hundreds of pixels."""
     rng = np.random.default_rng(0)
     (tmp_path / "blobs").mkdir()
     lines, (down, across) = ["path,across,down"], np.mgrid[:16, :16]
@@ -57,7 +57,9 @@ def blobs(tmp_path):
 
 def test_multilabel_learns_which_digits_are_in_a_picture(command, tmp_path, composed_digits):
     wanted = ("task.metrics=[AveragePrecision,F1Score,Accuracy]", "task.class_weights=balanced", "trainer.max_epochs=8")
-    done = command("train.py", "task=multilabel", "datamodule=csv", f"datamodule.file={composed_digits}", *SMALL, *wanted)
+    done = command(
+        "train.py", "task=multilabel", "datamodule=csv", f"datamodule.file={composed_digits}", *SMALL, *wanted
+    )
     assert done.returncode == 0, done.stderr
     assert metrics(tmp_path)["test/map"] > 0.97 and "mAP" in done.stdout
     header = (tmp_path / "logs/default/one/metrics.csv").read_text().splitlines()[0]
@@ -65,7 +67,9 @@ def test_multilabel_learns_which_digits_are_in_a_picture(command, tmp_path, comp
     rows = predictions(tmp_path)
     exact = np.mean([row["label"] == row["predicted"] for row in rows])
     assert exact == pytest.approx(metrics(tmp_path)["test/exact_match"]) and exact > 0.8
-    done = command("predict.py", f"source={composed_digits.parent}", f"logs={tmp_path / 'logs'}", f"output={tmp_path}/p.csv")
+    done = command(
+        "predict.py", f"source={composed_digits.parent}", f"logs={tmp_path / 'logs'}", f"output={tmp_path}/p.csv"
+    )
     assert done.returncode == 0, done.stderr
     with (tmp_path / "p.csv").open() as file:
         said = {row["path"]: row["predicted"] for row in csv.DictReader(file)}
@@ -78,7 +82,9 @@ def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
     assert done.returncode == 0, done.stderr
     assert metrics(tmp_path)["test/r2"] > 0.9 and "R²" in done.stdout
     rows = predictions(tmp_path)
-    errors = {name: [abs(float(row[name]) - float(row[f"predicted:{name}"])) for row in rows] for name in ("across", "down")}
+    errors = {
+        name: [abs(float(row[name]) - float(row[f"predicted:{name}"])) for row in rows] for name in ("across", "down")
+    }
     assert np.mean(errors["across"]) < 1 and np.mean(errors["down"]) < 0.01
     done = command("predict.py", f"source={blobs}", f"logs={tmp_path / 'logs'}", f"output={tmp_path}/p.csv")
     assert done.returncode == 0, done.stderr
@@ -126,7 +132,9 @@ def test_segmentation_learns_shapes_on_photos(command, tmp_path, shapes):
     assert done.returncode == 0, done.stderr
     for row in predictions(tmp_path):
         name = Path(row["path"]).stem
-        said, truth = (np.asarray(Image.open(tmp_path / file)) for file in (f"p_masks/{name}.jpg.png", f"shapes/masks/{name}.png"))
+        said, truth = (
+            np.asarray(Image.open(tmp_path / file)) for file in (f"p_masks/{name}.jpg.png", f"shapes/masks/{name}.png")
+        )
         assert (said == truth).mean() == pytest.approx(float(row["right"]), abs=2e-3)
 
 

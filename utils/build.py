@@ -29,8 +29,20 @@ THIRD_PARTY = tuple(
 PIP_NAMES = {"mlflow": "-r requirements-trackers.txt", "wandb": "-r requirements-trackers.txt"}
 
 # Keys whose values are paths, globs or URLs: quoted and expanded before Hydra's grammar sees them.
-PATH_KEYS = {"root", "file", "source", "output", "run", "reproduce", "logs", "cache_dir", "checkpoint", "data"}
-PATH_KEYS |= {"compare", "teacher", "resume_full_training", "resume_weights_training", "pretrained", "database", "server"}
+PATH_KEYS = {
+    "root",
+    "file",
+    "source",
+    "output",
+    "run",
+    "reproduce",
+    "logs",
+    "cache_dir",
+    "checkpoint",
+    "data",
+    "server",
+}
+PATH_KEYS |= {"compare", "teacher", "resume_full_training", "resume_weights_training", "pretrained", "database"}
 
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
 

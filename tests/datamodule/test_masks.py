@@ -1,4 +1,4 @@
-import pickle
+import copy
 
 import numpy as np
 import pytest
@@ -16,7 +16,12 @@ def pairs(tmp_path):
 
     def make(count=40, classes=3, size=(12, 16), root=tmp_path / "pairs", places=("images", "masks"), **options):
         for number in range(count):
-            mask = np.random.default_rng(number).integers(0, classes, (3, 4)).repeat(size[0] // 3, 0).repeat(size[1] // 4, 1)
+            mask = (
+                np.random.default_rng(number)
+                .integers(0, classes, (3, 4))
+                .repeat(size[0] // 3, 0)
+                .repeat(size[1] // 4, 1)
+            )
             picture = np.stack((mask * 10, mask, mask + number), axis=2).astype(np.uint8)
             for folder, pixels in zip(places, (picture, mask.astype(np.uint8)), strict=True):
                 (root / folder).mkdir(parents=True, exist_ok=True)
@@ -47,10 +52,7 @@ def test_augmentation_moves_image_and_mask_alike(pairs, sizes):
     data.prepare()
     batch = batch_of(data, data.train_dataloader())
     apart = ((batch.image[:, 0] * 25.5).round() != batch.target).float().mean()
-    assert apart < (0.25 if sizes else 0.2)  # only along the edges, where pixels are interpolated
-    data.augmentation.transforms = {}
-    plain = batch_of(data, data.train_dataloader())
-    assert plain.target.shape[1:] == plain.image.shape[2:]
+    assert apart < 0.15  # only along the edges, where pixels are interpolated; two thirds where they move apart
 
 
 @pytest.mark.parametrize("places", [("train/images", "train/masks"), ("images/train", "masks/train")])
@@ -59,9 +61,8 @@ def test_splits_are_folders_inside_or_outside(pairs, tmp_path, places):
     data = pairs(60, root=tmp_path / "split", places=places)
     data.prepare()
     assert data.sizes["train"] > 20 and set(data.inventory.split[:10]) <= {"test", "train"}
-    assert {path for path in data.inventory.path[data.inventory.rows("test")]} == {
-        path for path in data.inventory.path if "test" in path
-    }
+    test = set(data.inventory.path[data.inventory.rows("test")])
+    assert test == {path for path in data.inventory.path if "test" in path}
 
 
 def test_a_mask_of_0_and_255_has_two_classes(pairs):
@@ -69,7 +70,10 @@ def test_a_mask_of_0_and_255_has_two_classes(pairs):
     for file in (data.root / "masks").iterdir():
         Image.fromarray((np.asarray(Image.open(file)) > 0) * np.uint8(255)).save(file)
     data.prepare()
-    assert data.classes == ("0", "255") and set(batch_of(data, data.val_dataloader()).target.unique().tolist()) == {0, 1}
+    assert data.classes == ("0", "255") and set(batch_of(data, data.val_dataloader()).target.unique().tolist()) == {
+        0,
+        1,
+    }
 
 
 def test_values_can_be_any_and_some_ignored(pairs):
@@ -92,7 +96,6 @@ def spoil_file(root):
 
 
 def spoil_colours(root):
-    Image.effect_noise((16, 12), 50).convert("RGB").point(lambda value: value % 7).save(root / "masks/03.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 9, (12, 16, 3), np.uint8)).save(root / "masks/03.png")
 
 
@@ -124,7 +127,7 @@ def test_what_is_wrong_with_a_mask_is_named_with_its_file_or_left_out(pairs, spo
 def test_a_mask_without_an_image_is_named(pairs):
     data = pairs()
     (data.root / "images/05.png").unlink()
-    with pytest.raises(ValueError, match="1 masks .* have no image of their name: masks/05.png"):
+    with pytest.raises(ValueError, match=r"1 masks .* have no image of their name: masks/05.png"):
         data.prepare()
 
 
@@ -152,7 +155,7 @@ def test_palettes_give_their_numbers_and_jpegs_are_refused(encoded):
     picture = Image.fromarray(mask)
     picture.putpalette(list(range(255, -1, -1)) * 3)
     assert (decode_mask(encoded(picture, "PNG"))[:, :, 0] == mask).all()
-    with pytest.raises(BadImage, match="store masks as PNG"):
+    with pytest.raises(BadImage, match=r"store masks as PNG"):
         decode_mask(encoded(mask, "JPEG"))
 
 
@@ -161,4 +164,4 @@ def test_workers_get_the_masks_too(pairs):
     data.prepare()
     dataset = data.val_dataloader().dataset
     key = next(iter(data.val_dataloader().sampler))
-    assert (pickle.loads(pickle.dumps(dataset))[key].target == dataset[key].target).all()
+    assert (copy.deepcopy(dataset)[key].target == dataset[key].target).all()

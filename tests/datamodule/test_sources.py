@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from datamodule.csv_file import CsvFile
 from datamodule.decode import BadImage
 from datamodule.digits import Digits
 from datamodule.folder import Folder
+from datamodule.masks import MaskFolders
 from datamodule.torchvision_set import TorchvisionSet
 
 YAMLS = Path(__file__).parents[2] / "configuration" / "datamodule"
-SOURCES = ["digits", "folder", "csv", "torchvision"]
+SOURCES = ["digits", "folder", "csv", "torchvision", "masks"]
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def make(image_folder, tmp_path):
             return Digits(**given)
         if name == "torchvision":
             return TorchvisionSet("FakeData", arguments=fake, **given)
+        if name == "masks":
+            root = image_folder(
+                {f"images/{number:02d}.png": number for number in range(60)}, tmp_path / "pairs", **size
+            )
+            (root / "masks").mkdir(exist_ok=True)
+            for number in range(60):
+                mask = np.random.default_rng(number).integers(0, 3, (9, 7), np.uint8)
+                Image.fromarray(mask).save(root / f"masks/{number:02d}.png")
+            return MaskFolders(str(root), kind="masks", **given)
         root = image_folder(names, **size)
         if name == "folder":
             return Folder(str(root), **given)
@@ -41,7 +52,10 @@ def make(image_folder, tmp_path):
 
 def test_every_yaml_is_tested_here():
     targets = {yaml.safe_load(file.read_text()).get("_target_") for file in YAMLS.glob("*.yaml")} - {None}
-    here = {f"{source.__module__}.{source.__qualname__}" for source in (Digits, Folder, CsvFile, TorchvisionSet)}
+    here = {
+        f"{source.__module__}.{source.__qualname__}"
+        for source in (Digits, Folder, CsvFile, MaskFolders, TorchvisionSet)
+    }
     assert targets == here
 
 
@@ -52,7 +66,7 @@ def test_scans_each_image_once_in_order(make, name):
     assert paths == sorted(set(paths))
     assert len(paths) >= 60
     assert all(len(sha) == 64 for sha in inventory.sha256)
-    assert set(inventory.label) == set(inventory.classes)
+    assert set(inventory.label) == set(inventory.classes) or name == "masks"
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -100,7 +114,7 @@ def test_gives_the_same_images_wherever_they_lie(make, name, cache):
     one.prepare()
     other.prepare()
     first, second = (next(iter(data.val_dataloader())) for data in (one, other))
-    assert np.array_equal(first.image, second.image)
+    assert np.array_equal(first.image, second.image) and np.array_equal(first.target, second.target)
     assert (one.digest, one.sizes) == (other.digest, other.sizes)
 
 

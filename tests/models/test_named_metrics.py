@@ -1,0 +1,41 @@
+import functools
+
+import pytest
+import torch
+import torchmetrics
+
+from models.named_metrics import named_metrics, snake_case
+
+CLASSES = {"task": "multiclass", "num_classes": 3}
+
+
+def test_names_become_metrics_of_the_tasks_kind():
+    made = named_metrics(["Accuracy", "F1Score", "AUROC"], **CLASSES)
+    assert list(made) == ["accuracy", "f1_score", "auroc"]
+    probs, target = torch.eye(3)[[0, 1, 1, 2]], torch.tensor([0, 1, 2, 2])
+    assert made["accuracy"](probs, target) == 0.75
+    assert made["f1_score"](probs, target) == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
+
+
+def test_a_dict_names_its_metrics_and_takes_names_makers_and_metrics():
+    maker = functools.partial(torchmetrics.Recall, task="multiclass", average="macro")
+    made = named_metrics({"a": "Precision", "b": maker, "c": torchmetrics.MeanMetric(), "d": None}, **CLASSES)
+    assert list(made) == ["a", "b", "c"] and made["b"].num_classes == 3
+
+
+def test_metrics_of_values_need_nothing():
+    assert named_metrics(["MeanAbsoluteError", "R2Score"])["mean_absolute_error"](torch.ones(2), torch.zeros(2)) == 1
+
+
+@pytest.mark.parametrize("name", ["F2Score", "functional"])
+def test_an_unknown_name_is_answered_with_near_ones(name):
+    with pytest.raises(ValueError, match=f"torchmetrics has no {name}; "):
+        named_metrics([name], **CLASSES)
+
+
+def test_names_are_logged_in_snake_case():
+    assert [snake_case(name) for name in ("F1Score", "AUROC", "MeanSquaredError")] == [
+        "f1_score",
+        "auroc",
+        "mean_squared_error",
+    ]
