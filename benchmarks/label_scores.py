@@ -13,7 +13,7 @@ from models.label_errors import Findings, lowest
 Array = NDArray[Any]
 Cell = dict[str, Any]
 
-SCORES = {  # cleanlab's, by its names
+SCORES: dict[str, dict[str, Any]] = {  # cleanlab's, by its names
     "cleanlab self_confidence": {"method": "self_confidence"},
     "cleanlab normalized_margin": {"method": "normalized_margin"},
     "cleanlab normalized_margin, adjusted": {"method": "normalized_margin", "adjust_pred_probs": True},

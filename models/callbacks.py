@@ -52,7 +52,9 @@ class StopEarly(EarlyStopping):
         self, stopping_metric: str = "val/loss", patience: int = 5, mode: str = "min", min_delta: float = 0.0
     ) -> None:
         # judged with the validation, before a checkpoint is written, so that its count is in it
-        super().__init__(stopping_metric, min_delta, patience, mode=mode, check_finite=False, check_on_train_epoch_end=False)
+        super().__init__(
+            stopping_metric, min_delta, patience, mode=mode, check_finite=False, check_on_train_epoch_end=False
+        )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:  # it had stopped when the checkpoint was written

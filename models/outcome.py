@@ -59,6 +59,8 @@ def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, dat
     if trainer.is_global_zero:
         for split, part in found.items():
             write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data, task.name))
+        if data.skipped:
+            write_whole(run.folder / "skipped.csv", skipped_csv(data))
         completed = _completed(config, trainer)
         _record(run, completed, outcome)
         for logger in trainer.loggers:
@@ -157,6 +159,13 @@ def predictions_csv(part: Predictions, data: ImageData, task: Task) -> str:
     writer.writerow(["path", *headings(task, data.classes)])
     told = fields(task, part.logits, part.target, data.classes)
     writer.writerows([data.inventory.path[row], *own] for row, own in zip(part.rows, told, strict=True))
+    return text.getvalue()
+
+
+def skipped_csv(data: ImageData) -> str:
+    """path, reason: the files that were left out."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *data.skipped])
     return text.getvalue()
 
 

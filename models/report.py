@@ -124,8 +124,8 @@ def failures(found: Sequence[Failure]) -> Section:
     return Section("Failures", (Gallery(tuple(pictures)),), note)
 
 
-def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> Section:
-    """Each split's share of every class. counts: split → (classes,) images."""
+def class_distribution(counts: Mapping[str, Array], classes: Sequence[str], unit: str = "images") -> Section:
+    """Each split's share of every class. counts: split → (classes,), in `unit`s."""
     chart = share_chart(
         "class_distribution",
         "Classes in each split",
@@ -134,7 +134,7 @@ def class_distribution(counts: Mapping[str, Array], classes: Sequence[str]) -> S
     )
     sizes = ", ".join(f"{int(values.sum()):,} {name}" for name, values in counts.items())
     empty = [f"{classes[k]} in {name}" for name, values in counts.items() for k in np.flatnonzero(values == 0)[:5]]
-    note = f"Share of each class in every split: {sizes} images."
+    note = f"Share of each class in every split: {sizes} {unit}."
     return Section("Data", (Charts((chart,)),), note + (f" Missing: {', '.join(empty)}." if empty else ""))
 
 

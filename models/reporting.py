@@ -44,7 +44,9 @@ def write_run_report(
         report.learning_curves(run.metrics_file),
         *of_predictions(judged, data, net),
         *of_data(data),
-        report.configuration({key: config[key] for key in config if key != "record"}, run.read()["record"]["environment"]),
+        report.configuration(
+            {key: config[key] for key in config if key != "record"}, run.read()["record"]["environment"]
+        ),
     ]
     title = f"{run.folder.parent.name} / {run.folder.name}"
     return write_report(run.report, title, sections)
@@ -142,7 +144,8 @@ def _distribution(data: ImageData) -> list[Section]:
         return []
     splits = [split for split, images in data.sizes.items() if images and split != "pool"]
     counts = {split: _counts(data.target[data.inventory.rows(split)], len(data.classes)) for split in splits}
-    return [report.class_distribution(counts, data.classes)]
+    unit = {"labels": "labels", "masks": "pixels"}.get(data.kind, "images")
+    return [report.class_distribution(counts, data.classes, unit)]
 
 
 def _counts(target: Tensor, classes: int) -> Array:
@@ -157,7 +160,8 @@ def _sampling(data: ImageData) -> list[Section]:
         return []
     codes = data.inventory.codes()
     drawn = np.concatenate([key.row for key in data.train_dataloader().sampler])
-    natural, seen = (np.bincount(codes[rows], minlength=len(data.classes)) for rows in (data.inventory.rows("train"), drawn))
+    both = (data.inventory.rows("train"), drawn)
+    natural, seen = (np.bincount(codes[rows], minlength=len(data.classes)) for rows in both)
     return [report.weighted_sampling(natural, seen, data.classes)]
 
 

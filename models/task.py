@@ -147,7 +147,11 @@ class ImageTask(pl.LightningModule):
         optimizer = self.make_optimizer(self.net)
         per_epoch = self._steps_per_epoch()
         schedule = self.make_schedule(optimizer, total_steps=self._total_steps(per_epoch), steps_per_epoch=per_epoch)
-        how = {"interval": "epoch", "frequency": NEVER, "monitor": "val/loss"} if _is_plateau(schedule) else {"interval": "step"}
+        how = (
+            {"interval": "epoch", "frequency": NEVER, "monitor": "val/loss"}
+            if _is_plateau(schedule)
+            else {"interval": "step"}
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
 
     def _step_plateau(self) -> None:

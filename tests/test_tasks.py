@@ -45,7 +45,8 @@ def blobs(tmp_path):
     """A CSV of 400 pictures of 16 x 16 pixels and where their bright spot is: 1000 + pixels, hundreds of pixels."""
     rng = np.random.default_rng(0)
     (tmp_path / "blobs").mkdir()
-    lines, (down, across) = ["path,across,down"], np.mgrid[:16, :16]
+    lines, (down, across) = ["path,across,down", "nothing.png,,nan"], np.mgrid[:16, :16]
+    Image.new("L", (16, 16)).save(tmp_path / "blobs/nothing.png")
     for number in range(400):
         x, y = rng.uniform(3, 13, 2)
         spot = 200 * np.exp(-((across - x) ** 2 + (down - y) ** 2) / 6) + rng.uniform(0, 40, (16, 16))
@@ -77,9 +78,19 @@ def test_multilabel_learns_which_digits_are_in_a_picture(command, tmp_path, comp
 
 
 def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
-    chosen = ("datamodule.label_column=[across,down]", "trainer.max_epochs=20", "task/loss=huber", "models.dropout=0.0")
+    refused = command("train.py", "task=regression", "datamodule=csv", f"datamodule.file={blobs}", *SMALL,
+                      "datamodule.label_column=[across,down]")  # fmt: skip
+    assert refused.returncode == 2 and "nothing.png has '' for across, 'nan' for down" in refused.stderr
+    chosen = (
+        "datamodule.on_bad_image=skip",
+        "datamodule.label_column=[across,down]",
+        "trainer.max_epochs=20",
+        "task/loss=huber",
+        "models.dropout=0.0",
+    )
     done = command("train.py", "task=regression", "datamodule=csv", f"datamodule.file={blobs}", *SMALL, *chosen)
     assert done.returncode == 0, done.stderr
+    assert "nothing.png" in (tmp_path / "logs/default/one/skipped.csv").read_text()
     assert metrics(tmp_path)["test/r2"] > 0.9 and "R²" in done.stdout
     rows = predictions(tmp_path)
     errors = {
