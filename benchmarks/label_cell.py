@@ -25,10 +25,11 @@ from utils.build import CONFIGURATION, build, plain, settings
 Array = NDArray[Any]
 Cell = dict[str, Any]
 
-SETTINGS = (
-    "datamodule=csv", "datamodule/augment=small", "datamodule.batch_size=500", "datamodule.eval_batch_size=1000",
-    "datamodule.val_share=0", "datamodule.test_share=0", "datamodule.label_column=given", "models=fast_net", "models.widths=[32,64,128]",
-    "optimizers=muon_sgd", "schedulers=linear", "schedulers.warmup=0.2", "task.loss.label_smoothing=0.1",
+SETTINGS = (  # the network and the rates of experiment=cifar10_fast
+    "datamodule=csv", "datamodule/augment=small", "datamodule.augment.crop.pixels=2", "datamodule.batch_size=250",
+    "datamodule.eval_batch_size=1000", "datamodule.val_share=0", "datamodule.test_share=0",
+    "datamodule.label_column=given", "models=fast_net", "models.kernel_size=4", "models.stride=2", "models.whitened=48",
+    "optimizers=muon_sgd", "schedulers=linear", "schedulers.warmup=0", "task.loss.label_smoothing=0.2",
     "trainer.accelerator=cpu", "trainer.threads=1", "trainer.check_val_every_n_epoch=1000", "trainer.progress=false",
     "callback.checkpoints=null", "logger.metrics_file=null", "logger.tensorboard=null",
 )  # fmt: skip

@@ -77,12 +77,12 @@ class Case:
 
 
 CASES = (
-    Case("mobilenet", "mobilenetv3_small_050", "imagenet", 32, 128, images=3840, epochs=4,
+    Case("mobilenet", "mobilenetv3_small_050", "imagenet", 32, 128, images=2560, epochs=4,
          bars={"timm, 0 workers": ("cpu", 2.5), "lightning, 0 workers": ("cpu", 2.5),
                "timm, 1 worker": ("wall", 2.0), "lightning, 1 worker": ("wall", 2.0)}),
-    Case("resnet18", "resnet18", "cifar", 32, 128, images=640, epochs=2, workers=(0,), timm=False, own_fp32=True,
+    Case("resnet18", "resnet18", "cifar", 32, 128, images=512, epochs=2, workers=(0,), timm=False, own_fp32=True,
          bars={"lightning, 0 workers": ("cpu", 1.8)}),
-    Case("resnet18_224", "resnet18", "imagenet", 224, 16, images=128, epochs=2, file_size=256, workers=(0,),
+    Case("resnet18_224", "resnet18", "imagenet", 224, 16, images=96, epochs=2, file_size=256, workers=(0,),
          bars={"timm, 0 workers": ("cpu", 2.0), "lightning, 0 workers": ("cpu", 2.0)}),
 )  # fmt: skip
 

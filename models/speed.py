@@ -102,7 +102,7 @@ class Bench:
 def choose(bench: Bench, steps: int, threads: list[int]) -> tuple[Measured, list[Measured]]:
     """The fastest way for a training of `steps` steps, and all that were measured.
 
-    threads: counts to try, from the fewest up; more are taken only where they help, which in small networks they do not.
+    threads: counts to try, from the fewest up; more are taken only where they help, as they do not in small networks.
     """
     plainest, *bolder = candidates(bench.image.device)
     table = [bench.measure(plainest, count) for count in threads]
