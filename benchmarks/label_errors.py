@@ -22,7 +22,8 @@ from scipy import stats
 
 from benchmarks.label_cell import Job, run_cell
 from benchmarks.label_scores import SCORES
-from benchmarks.training_speed import machine, markdown
+from benchmarks.training_speed import machine
+from benchmarks.training_tables import markdown
 from utils.files import write_whole
 
 Cell = dict[str, Any]

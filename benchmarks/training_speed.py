@@ -1,6 +1,6 @@
 """How fast this project trains beside timm's train.py and beside plain Lightning + torchvision's ImageFolder.
 
-    python -m benchmarks.training_speed CIFAR --timm CHECKOUT              the speed table, under 15 minutes on 2 cores
+    python -m benchmarks.training_speed CIFAR --timm CHECKOUT              the speed table, 10 to 15 minutes on 2 cores
     python -m benchmarks.training_speed CIFAR --timm CHECKOUT --accuracy   equal accuracy at equal epochs?
 
 CIFAR: a folder with train/<class>/*.jpg and test/<class>/*.jpg. CHECKOUT: timm's repository (train.py is not in the
@@ -40,40 +40,19 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import mean, median, stdev
 from typing import Any
 
 from benchmarks.cifar import sample_folder
-from benchmarks.measure import KINDS, Kind, Measured, ToolFailed, Usage, measure
+from benchmarks.measure import Measured, ToolFailed, measure
 from benchmarks.tools import Job, Tool, evergreen, lightning, timm
+from benchmarks.training_tables import OWN, Case, Rounds, accuracy_table, per_second, speed_table
 
-OWN = "evergreen"
 ON_REQUEST = ("timm channels_last",)
 SMALLEST_VAL = 40
-Rounds = dict[str, list[Measured]]  # by tool, one a round
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network and how much of it is trained; bars: by tool, how many times its epoch's speed is promised."""
-
-    name: str
-    model: str
-    stem: str
-    size: int
-    batch: int
-    images: int
-    epochs: int
-    file_size: int = 32
-    workers: tuple[int, ...] = (0, 1)
-    timm: bool = True
-    own_fp32: bool = False
-    bars: dict[str, tuple[Kind, float]] = field(default_factory=dict)
 
 
 CASES = (
@@ -92,8 +71,9 @@ def main() -> None:
     if asked.timm is None:
         print("without --timm CHECKOUT the rows of timm's train.py are left out")
     load_before = os.getloadavg()
-    results = {case.name: run_case(case, asked) for case in chosen_cases(asked)}
-    text = accuracy_table(results) if asked.accuracy else speed_table(results, asked)
+    cases = chosen_cases(asked)
+    results = {case.name: run_case(case, asked) for case in cases}
+    text = accuracy_table(results) if asked.accuracy else speed_table(results, cases)
     print(f"\n{text}\n")
     write(asked, results, load_before)
 
@@ -183,74 +163,6 @@ def say(case: Case, name: str, seed: int, found: Measured) -> None:
     print(f"{case.name:12} {name:22} seed {seed}: epoch {epoch.cpu_s:6.2f} CPU-s {epoch.wall_s:6.2f} s, "
           f"{speed['cpu']:7.1f} images/CPU-s {speed['wall']:7.1f} images/s; "
           f"whole {found.whole.cpu_s:6.1f} CPU-s {found.whole.wall_s:6.1f} s", flush=True)  # fmt: skip
-
-
-def per_second(case: Case, found: Measured) -> dict[Kind, float]:
-    """Training images of an epoch per CPU-second and per wall-second."""
-    images = case.images - case.images % case.batch
-    return {kind: images / found.epoch.seconds(kind) for kind in KINDS}
-
-
-def ratio(own: Sequence[Usage], other: Sequence[Usage], kind: Kind) -> float:
-    """How many times faster the first is, the median over the rounds."""
-    return median(theirs.seconds(kind) / ours.seconds(kind) for ours, theirs in zip(own, other, strict=True))
-
-
-def speed_table(results: dict[str, Rounds], asked: argparse.Namespace) -> str:
-    """A row a tool; the ratios say how many times faster this project is than the row."""
-    measured = [cell for name in ("images/CPU-s", "images/s", "whole CPU-s", "whole s") for cell in (name, "ratio")]
-    head = ("case", "tool", *measured, "accuracy", "bar")
-    cases = {case.name: case for case in chosen_cases(asked)}
-    return markdown(head, [speed_row(cases[case], tool, rounds) for case, rounds in results.items() for tool in rounds])
-
-
-def speed_row(case: Case, tool: str, rounds: Rounds) -> list[str]:
-    found, own = rounds[tool], rounds.get(OWN)
-    speeds = [per_second(case, one) for one in found]
-    cells = [case.name, tool]
-    for kind in KINDS:
-        times = ratio([one.epoch for one in own], [one.epoch for one in found], kind) if own else None
-        cells += [f"{median(speed[kind] for speed in speeds):,.1f}", spelt(times)]
-    for kind in KINDS:
-        times = ratio([one.whole for one in own], [one.whole for one in found], kind) if own else None
-        cells += [f"{median(one.whole.seconds(kind) for one in found):.1f}", spelt(times)]
-    return [*cells, f"{mean(one.values[-1] for one in found):.1%}", bar(case, tool, rounds)]
-
-
-def spelt(times: float | None) -> str:
-    return "" if times is None else f"{times:.2f}"
-
-
-def bar(case: Case, tool: str, rounds: Rounds) -> str:
-    """The promise about this row and whether it is kept."""
-    if tool not in case.bars or OWN not in rounds:
-        return ""
-    kind, least = case.bars[tool]
-    times = ratio([one.epoch for one in rounds[OWN]], [one.epoch for one in rounds[tool]], kind)
-    return f"≥ {least} by {kind}: {'met' if times >= least else 'missed'}"
-
-
-def accuracy_table(results: dict[str, Rounds]) -> str:
-    """A row a tool: accuracy after the last epoch, and how far it is from this project's, in standard errors."""
-    head = ("case", "tool", "accuracy", "each seed", "difference", "in standard errors")
-    return markdown(head, [accuracy_row(case, tool, rounds) for case, rounds in results.items() for tool in rounds])
-
-
-def accuracy_row(case: str, tool: str, rounds: Rounds) -> list[str]:
-    last = [one.values[-1] for one in rounds[tool]]
-    own = [one.values[-1] for one in rounds.get(OWN, [])]
-    cells = [case, tool, f"{mean(last):.2%}", " ".join(f"{value:.2%}" for value in last)]
-    if tool == OWN or min(len(own), len(last)) < 2:
-        return [*cells, "", ""]
-    error = (stdev(own) ** 2 / len(own) + stdev(last) ** 2 / len(last)) ** 0.5
-    return [*cells, f"{100 * (mean(last) - mean(own)):+.2f} points", f"{(mean(last) - mean(own)) / error:+.1f}"]
-
-
-def markdown(head: Sequence[str], rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in (list(head), *rows)) for column in range(len(head))]
-    lines = [list(head), ["-" * width for width in widths], *rows]
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def write(asked: argparse.Namespace, results: dict[str, Rounds], load_before: tuple[float, float, float]) -> None:

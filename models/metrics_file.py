@@ -23,6 +23,7 @@ class MetricsFile(Logger):
         self.file = Path(folder) / "metrics.csv"
         self.rows = self._read()
         self.kept_until: int | None = None
+        self.unsaved = False
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.file.exists():
@@ -50,15 +51,19 @@ class MetricsFile(Logger):
         if not self.rows or int(self.rows[-1]["step"]) != step:
             self.rows.append({"step": step})
         self.rows[-1].update(metrics)
+        self.unsaved = True
 
     @rank_zero_only
     def save(self) -> None:
+        if not self.unsaved:
+            return
         columns = ["step", *sorted({name for row in self.rows for name in row} - {"step"})]
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_whole(self.file, text.getvalue())
+        self.unsaved = False
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

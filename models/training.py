@@ -37,15 +37,18 @@ def train(config: Config, run: Run, resume: bool = False) -> Outcome:
     check_third_party(config)
     while True:
         try:
-            return _train(config, run, resume)
+            fitted = _fit(config, run, resume)
+            break
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or not _halve_batch(config):
                 raise
         resume = False
+    return conclude(config, run, *fitted)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    signs = ("can't allocate memory", "could not create a primitive", "std::bad_alloc")  # of torch, oneDNN, C++
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in signs)
 
 
 def _halve_batch(config: Config) -> bool:
@@ -59,7 +62,7 @@ def _halve_batch(config: Config) -> bool:
     return True
 
 
-def _train(config: Config, run: Run, resume: bool) -> Outcome:
+def _fit(config: Config, run: Run, resume: bool) -> tuple[pl.Trainer, ImageTask, ImageData]:
     limits = settings(TrainerSettings, config["trainer"], "trainer.")
     prepare_torch(limits)
     data: ImageData = build(config["datamodule"], seed=config["seed"])
@@ -81,7 +84,7 @@ def _train(config: Config, run: Run, resume: bool) -> Outcome:
     if trainer.is_global_zero:
         run.write(config | {"record": run.read()["record"] if resume else record})
     trainer.fit(task, data, ckpt_path=run.last if resume else None, weights_only=True)
-    return conclude(config, run, trainer, task, data)
+    return trainer, task, data
 
 
 def prepare_torch(limits: TrainerSettings) -> None:
@@ -144,8 +147,8 @@ def _refuse_corrupt(checkpoint: Path) -> None:
         torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
-            f"{checkpoint} cannot be read ({type(error).__name__}): put a whole copy there, or start anew from the best "
-            "weights so far with resume_weights_training=RUN of another run"
+            f"{checkpoint} cannot be read ({type(error).__name__}): put a whole copy there, or start anew from "
+            "the weights so far with resume_weights_training=RUN of another run"
         ) from error
 
 

@@ -205,7 +205,7 @@ def test_a_corrupt_checkpoint_is_named(command, launch, tmp_path):
 
 def test_when_memory_runs_out_the_batch_is_halved_and_said(command, tmp_path):
     limit = "import resource,runpy,sys,torch; used=int(open('/proc/self/statm').read().split()[0])*4096;"
-    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+900*2**20,)*2); sys.argv=sys.argv[1:];"
+    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+1000*2**20,)*2); sys.argv=sys.argv[1:];"
     limit += "runpy.run_path('train.py',run_name='__main__')"
     options = ("datamodule.batch_size=512", "datamodule.height=96", "datamodule.width=96", "trainer.max_epochs=1",
                "trainer.speed=fp32", "trainer.threads=1", "datamodule.n_samples=800", f"logs={tmp_path / 'logs'}",

@@ -6,7 +6,8 @@ from PIL import Image
 
 from benchmarks.cifar import sample_folder
 from benchmarks.measure import Measured, Usage
-from benchmarks.training_speed import CASES, OWN, accuracy_table, chosen_cases, speed_row, tools_of, turned
+from benchmarks.training_speed import CASES, chosen_cases, tools_of, turned
+from benchmarks.training_tables import OWN, accuracy_table, speed_row
 
 MOBILENET = CASES[0]
 
