@@ -147,8 +147,7 @@ def _refuse_corrupt(checkpoint: Path) -> None:
         torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
-            f"{checkpoint} cannot be read ({type(error).__name__}): put a whole copy there, or start anew from "
-            "the weights so far with resume_weights_training=RUN of another run"
+            f"{checkpoint} cannot be read ({type(error).__name__}): put a whole copy of it there, or start a new run"
         ) from error
 
 
