@@ -51,8 +51,8 @@ def score_out_of_sample(logits: Array, labels: Labels) -> Findings:
 def findings(logits: Array, labels: Labels, sharpness: float = 1.0) -> Findings:
     """Ranks labels by the odds that they are right, and flags as many as confident learning counts errors.
 
-    logits: (samples, classes), of one pass or averaged over several. labels: (samples,). sharpness: factor on the logits
-    in the odds; averages are blunter than a network is. Raises ValueError where logits and labels do not fit.
+    logits: (samples, classes), of one pass or averaged over several. labels: (samples,). sharpness: factor on the
+    logits in the odds; averages are blunter than a network is. Raises ValueError where logits and labels do not fit.
     """
     logits = np.asarray(logits, np.float64)
     labels = checked(labels, logits)

@@ -58,11 +58,11 @@ class Averages:
 class LabelErrors(Callback):
     """Finds wrong training labels by the logits of the training itself, and writes them into the run folder at its end.
 
-    A sample is judged by its logits, averaged over the epochs with a weight that decays per epoch (after AUM, which takes
-    the plain mean of their margins: Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of the training on, the
-    samples that look wrong at an epoch's beginning are left out of its loss; they still pass through the network, are
-    scored on, and come back if they recover. thumbnails: on the page. quality: look at the images too (duplicates,
-    blank, dark, outlying), which reads each once more.
+    A sample is judged by its logits, averaged over the epochs with a weight that decays per epoch (after AUM, which
+    takes the plain mean of their margins: Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of
+    the training on, the samples that look wrong at an epoch's beginning are left out of its loss; they still pass
+    through the network, are judged on, and come back if they recover. thumbnails: on the page. quality: look at the
+    images too (duplicates, blank, dark, outlying), which reads each once more.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LabelErrors(Callback):
         if data.augmentation.softens:
             raise ValueError(
                 "callback=label_errors cannot judge blended images: mixup and CutMix show the network two labels at "
-                "once, so that a margin says nothing of either. Choose another datamodule/augment, or set "
+                "once, so that its logits say nothing of either. Choose another datamodule/augment, or set "
                 "datamodule.augment.mixup=null and datamodule.augment.cutmix=null"
             )
         if data.kind != "classes":

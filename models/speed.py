@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 MEASURED_S = 0.3  # one step after the first, then more up to this time
 SLOW_STEP_MS = 500.0  # from here on a quarter of the batch is measured
 GAIN_WORTH_TAKING = 1.05  # a mode must be this much faster than the plainer one before it
+THREADS_WORTH_TAKING = 1.3  # and more threads this much: waiting ones spin, and lose much where others want the cores
 COMPILE_WORTH_TRYING_S = 900.0  # expected training time from which compiling is measured at all
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -114,7 +115,7 @@ def choose(bench: Bench, steps: int, threads: list[int]) -> tuple[Measured, list
     if bench.measure(plainest, threads[0]).step_ms > SLOW_STEP_MS:
         bench, steps = bench.quarter(), 4 * steps
     table = [bench.measure(plainest, count) for count in threads]
-    count = _fastest(table).threads
+    count = _fastest(table, THREADS_WORTH_TAKING).threads
     table += [bench.measure(mode, count) for mode in bolder]
     best = _fastest([row for row in table if row.threads == count])
     if best.step_ms * steps / 1000 > COMPILE_WORTH_TRYING_S and shutil.which("c++"):
@@ -130,11 +131,11 @@ def candidates(device: torch.device) -> list[str]:
     )
 
 
-def _fastest(table: list[Measured]) -> Measured:
+def _fastest(table: list[Measured], gain: float = GAIN_WORTH_TAKING) -> Measured:
     """The plainest mode that no other beats by more than the gain worth taking."""
     best = table[0]
     for other in table[1:]:
-        if other.step_ms * GAIN_WORTH_TAKING < best.step_ms:
+        if other.step_ms * gain < best.step_ms:
             best = other
     return best
 
