@@ -8,24 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import softmax
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
 
 SLACK = 1e-6  # a probability this little below its class's threshold still counts as above
-SUREST, FEWEST = 0.05, 10  # share and number of the images taken for a class that tell how such images are labelled
-LEAST_SPREAD = 1e-3  # of how much some confusions of labels are commoner than others
-LEAST_RIGHT = 0.05  # share of a class's labels
 
 
 @dataclass(frozen=True)
 class Findings:
     """One entry a sample, in the samples' order.
 
-    given, suggested: class numbers; suggested is given where neither the network nor the flag speaks against it.
-    score: log odds that the given label is right; the lower, the likelier it is wrong. rank: 1 is the likeliest error.
-    flagged: worth a person's look.
+    given, suggested: class numbers. score: logit margin of the given label; the lower, the likelier it is wrong.
+    rank: 1 is the likeliest error. flagged: worth a person's look, and another class is suggested.
     """
 
     given: Labels
@@ -45,55 +41,30 @@ def score_out_of_sample(logits: Array, labels: Labels) -> Findings:
 
     logits: (samples, classes); labels: (samples,) class numbers. Raises ValueError where they do not fit each other.
     """
-    return findings(logits, labels)
-
-
-def findings(logits: Array, labels: Labels, sharpness: float = 1.0) -> Findings:
-    """Ranks labels by the odds that they are right, and flags as many as confident learning counts errors.
-
-    logits: (samples, classes), of one pass or averaged over several. labels: (samples,). sharpness: factor on the
-    logits in the odds; averages are blunter than a network is. Raises ValueError where logits and labels do not fit.
-    """
     logits = np.asarray(logits, np.float64)
     labels = checked(labels, logits)
-    probs, rows = softmax(logits, axis=1), np.arange(len(labels))
-    evidence = sharpness * log_softmax(logits, axis=1) + np.log(mislabelling(probs, labels))[labels]
-    own = evidence[rows, labels]
-    evidence[rows, labels] = -np.inf
-    score = own - logsumexp(evidence, axis=1)
-    rank = np.empty(len(score), np.int64)
-    rank[np.argsort(score, kind="stable")] = rows + 1
-    flagged = rank <= likely_wrong(probs, labels).sum()
-    doubted = flagged | (probs.argmax(axis=1) != labels)
-    return Findings(labels, np.where(doubted, evidence.argmax(axis=1), labels), score, rank, flagged)
+    return findings(labels, margin(logits, labels), logits, softmax(logits, axis=1))
 
 
-def mislabelling(probs: Array, labels: Labels) -> Array:
-    """How images of a class (column) are labelled (row), as shares, (C, C).
+def findings(labels: Labels, score: Array, logits: Array, probs: Array) -> Findings:
+    """Ranks samples by their score and flags as many of the lowest as confident learning counts errors.
 
-    Read off the images that the network is surest of. How much some confusions of labels are commoner than others is
-    estimated from the scatter of their counts; as far as it is chance, all become equally likely (empirical Bayes with
-    a gamma prior), so that labels wrong at random are not taken for a pattern. probs: (samples, C).
+    labels, score: (samples,). logits, probs: (samples, classes), of one pass or averaged over several.
     """
-    counts = surest_counts(probs, labels)
-    classes, wrong = len(counts), ~np.eye(len(counts), dtype=bool)
-    usual = (counts[wrong].sum() + 1) / (counts.sum() + 1) / (classes - 1)
-    expected = usual * np.maximum(np.broadcast_to(counts.sum(axis=0), counts.shape), 1)
-    surprise = (counts - expected)[wrong]
-    spread = max((surprise**2 - expected[wrong]).sum() / (expected[wrong] ** 2).sum(), LEAST_SPREAD)
-    shares = usual * (counts + 1 / spread) / (expected + 1 / spread) * wrong
-    return shares + np.diag(np.maximum(1 - shares.sum(axis=0), LEAST_RIGHT))
+    rank = np.empty(len(score), np.int64)
+    rank[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
+    suggested = logits.argmax(axis=1)
+    flagged = (rank <= likely_wrong(probs, labels).sum()) & (suggested != labels)
+    return Findings(labels, suggested, score, rank, flagged)
 
 
-def surest_counts(probs: Array, labels: Labels) -> Array:
-    """Of the images that the network is surest to be of a class (column), how many are labelled so (row), (C, C)."""
-    classes, taken_for = probs.shape[1], probs.argmax(axis=1)
-    counts = np.zeros((classes, classes))
-    for true in range(classes):
-        rows = np.flatnonzero(taken_for == true)
-        surest = rows[np.argsort(-probs[rows, true], kind="stable")[: max(FEWEST, int(SUREST * len(rows)))]]
-        counts[:, true] = np.bincount(labels[surest], minlength=classes)
-    return counts
+def margin(logits: Array, labels: Labels) -> Array:
+    """The given class's logit less the largest other one, (samples,); below zero the network prefers another class."""
+    rows = np.arange(len(labels))
+    others = logits.copy()
+    others[rows, labels] = -np.inf
+    own: Array = logits[rows, labels] - others.max(axis=1)
+    return own
 
 
 def likely_wrong(probs: Array, labels: Labels) -> NDArray[np.bool_]:

@@ -13,14 +13,13 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from datamodule.data import ImageData
-from models.label_errors import Findings, Labels, findings
+from models.label_errors import Findings, Labels, findings, margin
 from models.label_pages import present
 from models.time_budget import MARKS, TimeBudget
 
 log = logging.getLogger(__name__)
 
 WAITING = 2**24  # logits kept back before they are averaged in: 64 MiB
-SHARPNESS = 1.5  # of averaged logits
 LARGE = 2**30  # bytes of averages that are said beforehand
 
 
@@ -28,41 +27,50 @@ LARGE = 2**30  # bytes of averages that are said beforehand
 class Averages:
     """Sums over a sample's sightings, each weighted by decay to the power of the epochs since; processes' sums add up.
 
-    weight: (rows,) of the sightings so far. logits: (rows, classes). epoch: the last one.
+    weight: (rows,) of the sightings so far. margin: (rows,). logits, probs: (rows, classes). epoch: the last one.
     """
 
     weight: Tensor
+    margin: Tensor
     logits: Tensor
+    probs: Tensor
     epoch: int = 0
 
     @classmethod
     def empty(cls, rows: int, classes: int) -> "Averages":
-        return cls(torch.zeros(rows), torch.zeros(rows, classes))
+        return cls(torch.zeros(rows), torch.zeros(rows), torch.zeros(rows, classes), torch.zeros(rows, classes))
 
-    def add(self, rows: Tensor, logits: Tensor, epoch: int, decay: float) -> None:
-        """rows: (n,) in any order, with repetitions. logits: (n, classes) float32."""
+    def add(self, rows: Tensor, logits: Tensor, labels: Tensor, epoch: int, decay: float) -> None:
+        """rows: (n,) any order, with repetitions. logits: (n, classes) float32. labels: (n,)."""
         if epoch > self.epoch:
-            self.weight *= decay ** (epoch - self.epoch)
-            self.logits *= decay ** (epoch - self.epoch)
+            for sums in self.sums:
+                sums *= decay ** (epoch - self.epoch)
             self.epoch = epoch
-        self.weight.index_add_(0, rows, torch.ones(len(rows)))
-        self.logits.index_add_(0, rows, logits)
+        own = torch.from_numpy(margin(logits.numpy(), labels.numpy()))
+        for sums, seen in zip(self.sums, (torch.ones(len(rows)), own, logits, logits.softmax(1)), strict=True):
+            sums.index_add_(0, rows, seen)
+
+    @property
+    def sums(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.weight, self.margin, self.logits, self.probs
 
     def judged(self, labels: Labels) -> tuple[Labels, Findings]:
         """The rows seen so far, ascending, and what is found among them. labels: (all rows,)."""
         rows = np.flatnonzero(self.weight.numpy() > 0)
-        logits = self.logits.numpy()[rows] / self.weight.numpy()[rows, None]
-        return rows, findings(logits, labels[rows], SHARPNESS)
+        weight = self.weight.numpy()[rows]
+        score = self.margin.numpy()[rows] / weight
+        logits, probs = (sums.numpy()[rows] / weight[:, None] for sums in (self.logits, self.probs))
+        return rows, findings(labels[rows], score, logits, probs)
 
 
 class LabelErrors(Callback):
     """Finds wrong training labels by the logits of the training itself, and writes them into the run folder at its end.
 
-    A sample is judged by its logits, averaged over the epochs with a weight that decays per epoch (after AUM, which
-    takes the plain mean of their margins: Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of
-    the training on, the samples that look wrong at an epoch's beginning are left out of its loss; they still pass
-    through the network, are judged on, and come back if they recover. thumbnails: on the page. quality: look at the
-    images too (duplicates, blank, dark, outlying), which reads each once more.
+    A sample's score is its logit margin, averaged over the epochs with a weight that decays per epoch; what AUM does
+    with a plain mean (Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of the training on, the
+    samples that look wrong at an epoch's beginning are left out of its loss; they still pass through the network, are
+    scored on, and come back if they recover. thumbnails: on the page. quality: look at the images too (duplicates,
+    blank, dark, outlying), which reads each once more.
     """
 
     def __init__(
@@ -94,7 +102,7 @@ class LabelErrors(Callback):
         if data.augmentation.softens:
             raise ValueError(
                 "callback=label_errors cannot judge blended images: mixup and CutMix show the network two labels at "
-                "once, so that its logits say nothing of either. Choose another datamodule/augment, or set "
+                "once, so that a margin says nothing of either. Choose another datamodule/augment, or set "
                 "datamodule.augment.mixup=null and datamodule.augment.cutmix=null"
             )
         if data.kind != "classes":
@@ -105,7 +113,8 @@ class LabelErrors(Callback):
     def _make_room(self, rows: int, classes: int) -> None:
         if self.averages is None:
             self.averages = Averages.empty(rows, classes)
-        if (size := self.averages.logits.nbytes) > LARGE:
+        size = sum(sums.nbytes for sums in self.averages.sums)
+        if size > LARGE:
             log.warning("label errors keep %.1f GiB, in memory and in each checkpoint", size / 2**30)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -138,15 +147,15 @@ class LabelErrors(Callback):
         if self._waiting:
             assert self.averages is not None
             rows, logits = (torch.cat(column) for column in zip(*self._waiting, strict=True))
-            self.averages.add(rows, logits.float().cpu(), self._epoch, self.decay)
+            self.averages.add(rows, logits.float().cpu(), self._labels[rows], self._epoch, self.decay)
             self._waiting.clear()
 
     def _together(self) -> Averages:
         """The averages over all processes; to be called by each of them."""
         self._catch_up()
         assert self.averages is not None
-        weight, logits = self._added_up(self.averages.weight), self._added_up(self.averages.logits)
-        return Averages(weight, logits, self.averages.epoch)
+        weight, margins, logits, probs = map(self._added_up, self.averages.sums)
+        return Averages(weight, margins, logits, probs, self.averages.epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         pl_module.left_out = None

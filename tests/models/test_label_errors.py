@@ -5,7 +5,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from datamodule.digits import read_digits
-from models.label_errors import confident_joint, findings, likely_wrong, lowest, mislabelling, score_out_of_sample
+from models.label_errors import confident_joint, findings, likely_wrong, lowest, margin, score_out_of_sample
 
 CLASSES = 4
 
@@ -33,6 +33,12 @@ def digits():
     return true, given, logits
 
 
+def test_a_margin_is_the_lead_of_the_given_class():
+    logits = np.array([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]])
+    np.testing.assert_array_equal(margin(logits, np.array([0, 1])), [1.0, -2.0])
+    np.testing.assert_array_equal(logits, [[3.0, 1.0, 2.0]] * 2)
+
+
 def test_the_joint_counts_given_against_true_classes():
     true = np.repeat(np.arange(CLASSES), 100)
     given = true.copy()
@@ -53,52 +59,22 @@ def test_a_class_that_nobody_has_harms_nothing():
 def test_flags_the_flipped_labels_and_no_other_when_the_network_is_sure():
     true = np.repeat(np.arange(CLASSES), 100)
     given = flipped(true, 0.2, CLASSES)
-    found = findings(np.log(sure(true)), given)
+    probs = sure(true)
+    found = findings(given, margin(np.log(probs), given), np.log(probs), probs)
     np.testing.assert_array_equal(found.flagged, given != true)
     np.testing.assert_array_equal(found.suggested, true)
 
 
-def test_ranks_are_a_permutation_with_the_lowest_score_first(digits):
-    _, given, logits = digits
-    found = findings(logits, given)
-    np.testing.assert_array_equal(np.sort(found.rank), np.arange(1, len(given) + 1))
-    assert (np.diff(found.score[found.order]) >= 0).all() and found.rank[found.order[0]] == 1
+def test_ranks_are_a_permutation_with_the_lowest_score_first():
+    found = findings(np.array([0, 1, 0]), np.array([0.5, -2.0, 0.5]), np.eye(3), np.eye(3))
+    np.testing.assert_array_equal(found.rank, [2, 1, 3])
+    np.testing.assert_array_equal(found.order, [1, 0, 2])
 
 
-def test_a_flag_always_comes_with_another_suggestion_and_agreement_with_none(digits):
+def test_a_flag_always_comes_with_another_suggestion(digits):
     _, given, logits = digits
     found = score_out_of_sample(logits, given)
     assert found.flagged.any() and not (found.flagged & (found.suggested == given)).any()
-    assert (found.suggested == given)[(logits.argmax(1) == given) & ~found.flagged].all()
-
-
-def test_among_equally_unsure_images_those_of_a_common_mislabelling_come_first():
-    """A fifth of class 1 is labelled 2, none as 3; the network wavers between 1 and the given label of the last two."""
-    true = np.repeat(np.arange(CLASSES), 200)
-    given = true.copy()
-    given[200:240] = 2
-    wavering = np.array([[0.05, 0.45, 0.45, 0.05], [0.05, 0.45, 0.05, 0.45]])
-    probs, labels = np.concatenate((sure(true), wavering)), np.concatenate((given, [2, 3]))
-    score = findings(np.log(probs), labels).score
-    assert score[-2] < score[-1] - 1
-
-
-def test_mislabelling_is_read_off_the_sure_images():
-    true = np.repeat(np.arange(CLASSES), 1000)
-    given = np.where(np.random.default_rng(0).random(len(true)) < 0.2, (true + 1) % CLASSES, true)
-    shares = mislabelling(sure(true), given)
-    assert np.diagonal(shares) == pytest.approx(0.8, abs=0.1)
-    assert np.roll(shares, -1, axis=0).diagonal() == pytest.approx(0.2, abs=0.1)
-    assert shares[0, 1] < 0.02
-    np.testing.assert_allclose(shares.sum(axis=0), 1)
-
-
-def test_labels_wrong_at_random_are_not_taken_for_a_pattern():
-    true = np.repeat(np.arange(10), 400)
-    given = flipped(true, 0.2, 10)
-    shares = mislabelling(sure(true, 10), given)
-    off = shares[~np.eye(10, dtype=bool)]
-    assert off.max() / off.min() < 1.5 and off.mean() == pytest.approx(0.2 / 9, rel=0.5)
 
 
 def test_out_of_sample_finds_flipped_digits_and_suggests_the_right_ones(digits):
@@ -106,7 +82,7 @@ def test_out_of_sample_finds_flipped_digits_and_suggests_the_right_ones(digits):
     wrong = given != true
     found = score_out_of_sample(logits, given)
     assert roc_auc_score(wrong, -found.score) > 0.98
-    assert (found.suggested == true)[wrong].mean() > 0.8
+    assert (found.suggested == true)[wrong].mean() > 0.85
     assert found.flagged[wrong].mean() > 0.85 and wrong[found.flagged].mean() > 0.75
 
 
