@@ -4,6 +4,7 @@ import copy
 import logging
 import pickle
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,15 @@ log = logging.getLogger(__name__)
 Config = dict[str, Any]
 
 
-def train(config: Config, run: Run, resume: bool = False) -> Outcome:
+@dataclass(frozen=True)
+class Parts:
+    """What a caller above hands in: data that are already prepared, and further callbacks."""
+
+    data: ImageData | None = None
+    callbacks: tuple[pl.Callback, ...] = ()
+
+
+def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()) -> Outcome:
     """Trains into the run folder. When memory runs out it starts again with half the batch and twice the accumulation.
 
     config: plain and resolved, as `utils.build.plain` gives it. resume: go on from the run's last checkpoint.
@@ -37,7 +46,7 @@ def train(config: Config, run: Run, resume: bool = False) -> Outcome:
     check_third_party(config)
     while True:
         try:
-            fitted = _fit(config, run, resume)
+            fitted = _fit(config, run, resume, parts)
             break
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or not _halve_batch(config):
@@ -62,10 +71,10 @@ def _halve_batch(config: Config) -> bool:
     return True
 
 
-def _fit(config: Config, run: Run, resume: bool) -> tuple[pl.Trainer, ImageTask, ImageData]:
+def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Trainer, ImageTask, ImageData]:
     limits = settings(TrainerSettings, config["trainer"], "trainer.")
     prepare_torch(limits)
-    data: ImageData = build(config["datamodule"], seed=config["seed"])
+    data: ImageData = parts.data or build(config["datamodule"], seed=config["seed"])
     data.prepare()
     if resume:
         _refuse_other_data(run, data)
@@ -80,7 +89,7 @@ def _fit(config: Config, run: Run, resume: bool) -> tuple[pl.Trainer, ImageTask,
         "weights": {"initial": weights_sha256(task.net.state_dict()), "parent": parent},
     }
     settle_choices(config, limits, task, data)
-    trainer = make_trainer(config, run, task, data)
+    trainer = make_trainer(config, run, task, data, parts.callbacks)
     if trainer.is_global_zero:
         run.write(config | {"record": run.read()["record"] if resume else record})
     trainer.fit(task, data, ckpt_path=run.last if resume else None, weights_only=True)
@@ -174,13 +183,15 @@ def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, da
     return {"speed": best.mode, "threads": best.threads}
 
 
-def make_trainer(config: Config, run: Run, task: ImageTask, data: ImageData) -> pl.Trainer:
+def make_trainer(
+    config: Config, run: Run, task: ImageTask, data: ImageData, further: tuple[pl.Callback, ...] = ()
+) -> pl.Trainer:
     """Lightning's trainer with this project's checkpoints, limits and loggers, and none of its per-step extras."""
     limits = settings(TrainerSettings, config["trainer"])
     nodes = [node for node in config["callback"].values() if isinstance(node, dict) and "_target_" in node]
     loggers = [node for node in config["logger"].values() if node]
     names = {"folder": str(run.folder), "run_name": run.folder.name, "experiment_name": run.folder.parent.name}
-    callbacks = [build(node, folder=str(run.checkpoints)) for node in nodes]
+    callbacks = [build(node, folder=str(run.checkpoints)) for node in nodes] + list(further)
     callbacks += [
         FiniteLoss(limits.log_every_n_steps),
         Limits(limits.max_steps, duration(limits.max_time) if limits.max_time else None),
