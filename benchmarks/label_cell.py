@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.label_scores import cleanlab, judged
 from models.inference import Predictions, predict
-from models.label_errors import Findings, score_out_of_sample
+from models.label_errors import Findings, findings
 from models.label_pages import CSV
 from models.label_recorder import LabelErrors
 from models.runs import Run, create
@@ -107,7 +107,7 @@ def run_cell(job: Job, work: Path) -> Cell:
     cell: Cell = {"ours": ours(job, work, noisy, trim=False), "ours, trimmed": ours(job, work, noisy, trim=True)}
     logits, seconds = out_of_fold(job, work, noisy)
     cell |= cleanlab(noisy.given, noisy.true, logits, seconds)
-    found = score_out_of_sample(logits, noisy.given)
+    found = findings(logits, noisy.given)
     cell["ours, out of fold"] = judged(noisy.true, found) | {"cpu_s": seconds}
     return cell
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -99,12 +100,18 @@ def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
 
 
 def load(file: Path, blocks: Blocks) -> Pixels | None:
-    """The whole file as an array (count, H, W, C), every block checked; None where one is damaged."""
-    pixels = np.empty((blocks.count, *blocks.shape), np.uint8)
+    """The whole file as an array (count, H, W, C), every block checked; None where one is damaged.
+
+    The array maps the file read-only: no page is copied, and all processes that load it share one copy in memory.
+    """
+    if not blocks.nbytes:
+        return np.empty((blocks.count, *blocks.shape), np.uint8)
     with file.open("rb") as source:
-        jobs = list(zip(blocks.spans, blocks.sha256, strict=True))
-        with ThreadPoolExecutor(cores()) as pool:
-            whole = all(pool.map(lambda job: _read_block(source.fileno(), blocks, job[0], job[1], pixels), jobs))
+        mapped = mmap.mmap(source.fileno(), blocks.nbytes, access=mmap.ACCESS_READ)
+    pixels = np.frombuffer(mapped, np.uint8).reshape(blocks.count, *blocks.shape)
+    jobs = zip(blocks.spans, blocks.sha256, strict=True)
+    with ThreadPoolExecutor(cores()) as pool:
+        whole = all(pool.map(lambda job: _is_whole(pixels[job[0].start : job[0].stop], job[1]), jobs))
     return pixels if whole else None
 
 
@@ -116,9 +123,13 @@ def is_sound(file: Path, blocks: Blocks, sample: int) -> bool:
         return all(pool.map(lambda place: _read_block(source.fileno(), blocks, *jobs[place]), places))
 
 
-def _read_block(descriptor: int, blocks: Blocks, span: range, sha256: str, into: Pixels | None = None) -> bool:
-    pixels = np.empty((len(span), *blocks.shape), np.uint8) if into is None else into[span.start : span.stop]
+def _read_block(descriptor: int, blocks: Blocks, span: range, sha256: str) -> bool:
+    pixels = np.empty((len(span), *blocks.shape), np.uint8)
     read_exactly(descriptor, pixels, span.start * blocks.row_bytes)
+    return _is_whole(pixels, sha256)
+
+
+def _is_whole(pixels: Pixels, sha256: str) -> bool:
     return hashlib.sha256(pixels.data).hexdigest() == sha256
 
 

@@ -73,7 +73,7 @@ class MaskedStore(ImageStore):
 
 
 class InRam:
-    """An array (N, H, W, C); worker processes that do not inherit it read the file it came from."""
+    """A mapped array (N, H, W, C); worker processes that do not inherit it read the file it came from."""
 
     def __init__(self, pixels: Pixels, file: Path) -> None:
         self._pixels, self._file = pixels, file

@@ -62,7 +62,10 @@ class StopEarly(EarlyStopping):
 
 
 class Limits(Callback):
-    """Ends training, after one last validation, when steps or time are used up or the schedule's decay is complete."""
+    """Ends training when steps or time are used up or the schedule's decay is complete.
+
+    However it ends, its last epoch is validated, so that the weights which all of the training led to can be the best.
+    """
 
     def __init__(self, max_steps: int, max_time: timedelta | None) -> None:
         self.max_steps, self.max_time = max_steps, max_time
@@ -83,6 +86,8 @@ class Limits(Callback):
             over_time = trainer.strategy.reduce_boolean_decision(over_time, all=False)
         decayed = getattr(trainer.lr_scheduler_configs[0].scheduler, "finished", False)
         trainer.should_stop = trainer.should_stop or over_steps or over_time or decayed
+        if trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}

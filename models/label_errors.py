@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
 
 SLACK = 1e-6  # a probability this little below its class's threshold still counts as above
+SUREST = 0.1  # of the samples taken for a class; their labels tell how that class is labelled
+FACTORS = tuple(2.0 ** (step / 4) for step in range(-8, 17))  # 0.25 to 16
+SHARPENED = 20_000  # samples that the factor is fitted to
+RARE = 1e-3  # no confusion is held to be rarer, so that none is impossible
 
 
 @dataclass(frozen=True)
 class Findings:
     """One entry a sample, in the samples' order.
 
-    given, suggested: class numbers. score: logit margin of the given label; the lower, the likelier it is wrong.
-    rank: 1 is the likeliest error. flagged: worth a person's look, and another class is suggested.
+    given, suggested: class numbers; where the network prefers the given class, that is also the suggested one.
+    score: log odds that the given label is right; the lower, the likelier it is wrong. rank: 1 is the likeliest error.
+    flagged: worth a person's look, and another class is suggested.
     """
 
     given: Labels
@@ -36,35 +41,81 @@ class Findings:
         return np.argsort(self.rank)
 
 
-def score_out_of_sample(logits: Array, labels: Labels) -> Findings:
-    """Judges labels by a network that was not trained on them.
+def findings(logits: Array, labels: Labels) -> Findings:
+    """Ranks samples by the log odds of their labels; flags as many of the lowest as confident learning counts errors.
 
-    logits: (samples, classes); labels: (samples,) class numbers. Raises ValueError where they do not fit each other.
+    logits: (samples, classes), of a network that did not see the labels, or averaged over its training. labels:
+    (samples,) class numbers. Raises ValueError where they do not fit each other.
     """
     logits = np.asarray(logits, np.float64)
     labels = checked(labels, logits)
-    return findings(labels, margin(logits, labels), logits, softmax(logits, axis=1))
-
-
-def findings(labels: Labels, score: Array, logits: Array, probs: Array) -> Findings:
-    """Ranks samples by their score and flags as many of the lowest as confident learning counts errors.
-
-    labels, score: (samples,). logits, probs: (samples, classes), of one pass or averaged over several.
-    """
+    probs = softmax(logits, axis=1)
+    labelled = confusion(probs, labels)
+    evidence = sharpness(logits, labels, labelled) * logits + np.log(labelled)[labels]  # for each true class
+    score, prefers = lead(evidence, labels), logits.argmax(axis=1)
+    suggested = np.where(prefers == labels, labels, other(evidence, labels))
     rank = np.empty(len(score), np.int64)
     rank[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
-    suggested = logits.argmax(axis=1)
     flagged = (rank <= likely_wrong(probs, labels).sum()) & (suggested != labels)
     return Findings(labels, suggested, score, rank, flagged)
 
 
-def margin(logits: Array, labels: Labels) -> Array:
-    """The given class's logit less the largest other one, (samples,); below zero the network prefers another class."""
-    rows = np.arange(len(labels))
-    others = logits.copy()
-    others[rows, labels] = -np.inf
-    own: Array = logits[rows, labels] - others.max(axis=1)
-    return own
+def sharpness(logits: Array, labels: Labels, labelled: Array) -> float:
+    """The factor on the logits under which the given labels are likeliest: temperature scaling through the confusions.
+
+    Label smoothing, noise and averaging blunt logits. labelled: (classes, classes) of `confusion`.
+    """
+    rows = slice(None, None, -(-len(labels) // SHARPENED) or 1)
+    logits, chances = logits[rows], labelled[labels[rows]]
+    return max(FACTORS, key=lambda factor: np.log((softmax(factor * logits, axis=1) * chances).sum(axis=1)).sum())
+
+
+def lead(evidence: Array, labels: Labels) -> Array:
+    """Log odds of the given class against all others together, (samples,). evidence: (samples, classes)."""
+    odds: Array = evidence[np.arange(len(labels)), labels] - logsumexp(without(evidence, labels), axis=1)
+    return odds
+
+
+def other(evidence: Array, labels: Labels) -> Labels:
+    """The likeliest class but the given one, (samples,)."""
+    found: Labels = without(evidence, labels).argmax(axis=1)
+    return found
+
+
+def without(evidence: Array, labels: Labels) -> Array:
+    """The evidence with none for the given classes."""
+    others = evidence.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    return others
+
+
+def confusion(probs: Array, labels: Labels) -> Array:
+    """How a class (column) is labelled (row), (classes, classes); columns sum to 1.
+
+    Counted among the samples that the network is surest of, after the anchors of Patrini et al. 2017
+    (arXiv:1609.03683). Few counts say little: each confusion is drawn towards the mean of all by empirical Bayes
+    (gamma prior on Poisson counts), as strongly as the counts do not differ by more than chance.
+    """
+    counts = _anchored(probs, labels)
+    classes, total, off = len(counts), counts.sum(axis=0), ~np.eye(len(counts), dtype=bool)
+    common = max(counts[off].sum() / max(total.sum(), 1) / (classes - 1), RARE)
+    expected = np.broadcast_to(common * total, counts.shape)[off]
+    excess = ((counts[off] - expected) ** 2 - expected).sum() / max((expected**2).sum(), 1e-12)
+    strength = 1 / max(excess, RARE)
+    rates = np.zeros_like(counts)
+    rates[off] = common * (counts[off] + strength) / (expected + strength)
+    return rates / np.maximum(rates.sum(axis=0), 0.95) * 0.95 + np.diag(1 - np.minimum(rates.sum(axis=0), 0.95))
+
+
+def _anchored(probs: Array, labels: Labels) -> Array:
+    """Given labels (row) of the samples that the network takes for a class (column) and is surest of; (C, C) floats."""
+    classes, taken = probs.shape[1], probs.argmax(axis=1)
+    counts = np.zeros((classes, classes))
+    for true in np.unique(taken):
+        rows = np.flatnonzero(taken == true)
+        surest = rows[np.argsort(-probs[rows, true], kind="stable")[: max(1, int(SUREST * len(rows)))]]
+        counts[:, true] = np.bincount(labels[surest], minlength=classes)
+    return counts
 
 
 def likely_wrong(probs: Array, labels: Labels) -> NDArray[np.bool_]:

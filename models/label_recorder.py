@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from datamodule.data import ImageData
-from models.label_errors import Findings, Labels, findings, margin
+from models.label_errors import Findings, Labels, findings
 from models.label_pages import present
 from models.time_budget import MARKS, TimeBudget
 
@@ -23,53 +23,51 @@ WAITING = 2**24  # logits kept back before they are averaged in: 64 MiB
 LARGE = 2**30  # bytes of averages that are said beforehand
 
 
+TRIMMED = 0.5  # of the flagged, the likeliest errors; the others are often right, and training needs them
+
+
 @dataclass
 class Averages:
     """Sums over a sample's sightings, each weighted by decay to the power of the epochs since; processes' sums add up.
 
-    weight: (rows,) of the sightings so far. margin: (rows,). logits, probs: (rows, classes). epoch: the last one.
+    weight: (rows,) of the sightings so far. logits: (rows, classes). epoch: the last one.
     """
 
     weight: Tensor
-    margin: Tensor
     logits: Tensor
-    probs: Tensor
     epoch: int = 0
 
     @classmethod
     def empty(cls, rows: int, classes: int) -> "Averages":
-        return cls(torch.zeros(rows), torch.zeros(rows), torch.zeros(rows, classes), torch.zeros(rows, classes))
+        return cls(torch.zeros(rows), torch.zeros(rows, classes))
 
-    def add(self, rows: Tensor, logits: Tensor, labels: Tensor, epoch: int, decay: float) -> None:
-        """rows: (n,) any order, with repetitions. logits: (n, classes) float32. labels: (n,)."""
+    def add(self, rows: Tensor, logits: Tensor, epoch: int, decay: float) -> None:
+        """rows: (n,) any order, with repetitions. logits: (n, classes) float32."""
         if epoch > self.epoch:
             for sums in self.sums:
                 sums *= decay ** (epoch - self.epoch)
             self.epoch = epoch
-        own = torch.from_numpy(margin(logits.numpy(), labels.numpy()))
-        for sums, seen in zip(self.sums, (torch.ones(len(rows)), own, logits, logits.softmax(1)), strict=True):
-            sums.index_add_(0, rows, seen)
+        self.weight.index_add_(0, rows, torch.ones(len(rows)))
+        self.logits.index_add_(0, rows, logits)
 
     @property
-    def sums(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.weight, self.margin, self.logits, self.probs
+    def sums(self) -> tuple[Tensor, Tensor]:
+        return self.weight, self.logits
 
     def judged(self, labels: Labels) -> tuple[Labels, Findings]:
         """The rows seen so far, ascending, and what is found among them. labels: (all rows,)."""
         rows = np.flatnonzero(self.weight.numpy() > 0)
-        weight = self.weight.numpy()[rows]
-        score = self.margin.numpy()[rows] / weight
-        logits, probs = (sums.numpy()[rows] / weight[:, None] for sums in (self.logits, self.probs))
-        return rows, findings(labels[rows], score, logits, probs)
+        logits = self.logits.numpy()[rows] / self.weight.numpy()[rows, None]
+        return rows, findings(logits, labels[rows])
 
 
 class LabelErrors(Callback):
     """Finds wrong training labels by the logits of the training itself, and writes them into the run folder at its end.
 
-    A sample's score is its logit margin, averaged over the epochs with a weight that decays per epoch; what AUM does
-    with a plain mean (Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of the training on, the
-    samples that look wrong at an epoch's beginning are left out of its loss; they still pass through the network, are
-    scored on, and come back if they recover. thumbnails: on the page. quality: look at the images too (duplicates,
+    A sample is judged by its logits, averaged over the epochs with a weight that decays per epoch; AUM takes the plain
+    mean of the margin (Pleiss et al. 2020, arXiv:2001.10528). trim: from the share `trim_from` of the training on, the
+    likeliest errors at an epoch's beginning are left out of its loss; they still pass through the network, are scored
+    on, and come back if they recover. thumbnails: on the page. quality: look at the images too (duplicates,
     blank, dark, outlying), which reads each once more.
     """
 
@@ -122,15 +120,16 @@ class LabelErrors(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if self.trim and self.decided < trainer.current_epoch and progress(trainer) >= self.trim_from:
-            self.left_out, self.decided = self._flagged(), trainer.current_epoch
+            self.left_out, self.decided = self._likeliest(), trainer.current_epoch
             pl_module.left_out = self.left_out
             log.info("label errors: %d samples are left out of the loss", int(self.left_out.sum()))
 
-    def _flagged(self) -> Tensor:
+    def _likeliest(self) -> Tensor:
         rows, found = self._together().judged(self._labels.numpy())
-        flagged = torch.zeros(len(self._labels), dtype=torch.bool)
-        flagged[torch.from_numpy(rows[found.flagged])] = True
-        return flagged
+        chosen = found.flagged & (found.rank <= TRIMMED * found.flagged.sum())
+        left_out = torch.zeros(len(self._labels), dtype=torch.bool)
+        left_out[torch.from_numpy(rows[chosen])] = True
+        return left_out
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -147,15 +146,15 @@ class LabelErrors(Callback):
         if self._waiting:
             assert self.averages is not None
             rows, logits = (torch.cat(column) for column in zip(*self._waiting, strict=True))
-            self.averages.add(rows, logits.float().cpu(), self._labels[rows], self._epoch, self.decay)
+            self.averages.add(rows, logits.float().cpu(), self._epoch, self.decay)
             self._waiting.clear()
 
     def _together(self) -> Averages:
         """The averages over all processes; to be called by each of them."""
         self._catch_up()
         assert self.averages is not None
-        weight, margins, logits, probs = map(self._added_up, self.averages.sums)
-        return Averages(weight, margins, logits, probs, self.averages.epoch)
+        weight, logits = map(self._added_up, self.averages.sums)
+        return Averages(weight, logits, self.averages.epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         pl_module.left_out = None

@@ -17,7 +17,7 @@ from models import latency
 from models.candidate import Candidate, of_run, of_timm
 from models.comparison import Side, compare
 from models.inference import predict
-from models.label_errors import score_out_of_sample
+from models.label_errors import findings
 from models.label_pages import present
 from models.onnx_file import export_onnx, require_onnx
 from models.outcome import predictions_csv
@@ -150,7 +150,7 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
     facts = _facts(tested) | {"figures": heading}
     files["report"] = write_test_report(folder / "report", title, facts, judged, data, net)
     if chosen.label_errors:
-        found = score_out_of_sample(judged.predictions.logits, judged.predictions.target)
+        found = findings(judged.predictions.logits, judged.predictions.target)
         files["labels"] = present(folder, data, judged.predictions.rows, found)
     if chosen.export:
         files["onnx"] = folder / "model.onnx"

@@ -72,6 +72,16 @@ def test_a_schedule_that_followed_the_clock_is_replayed_step_by_step(command, tm
     assert again.returncode == 0, again.stdout + again.stderr
 
 
+@pytest.mark.parametrize("end", ["trainer.max_epochs=3", "trainer.max_steps=7"])
+def test_the_last_epoch_is_validated_however_training_ends(command, tmp_path, end):
+    rare = ("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=30", end)
+    done = command("train.py", "datamodule.n_samples=300", *SMALL[2:], *rare, "run_name=rare")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "logs/default/rare/metrics.csv").open() as file:
+        losses = [row["val/loss"] for row in csv.DictReader(file)]
+    assert [bool(loss) for loss in losses] == [False, True, True]
+
+
 def test_a_rerun_that_differs_says_what_differs(command, tmp_path):
     command("train.py", *SMALL, "run_name=first")
     again = command("train.py", "reproduce=first", "seed=7")
