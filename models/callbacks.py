@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -14,6 +14,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from utils.log import console
 
+if TYPE_CHECKING:
+    from datamodule.data import ImageData
+    from models.outcome import Outcome
+    from models.task import ImageTask
+
 log = logging.getLogger(__name__)
 Kind = TypeVar("Kind", bound=Callback)
 
@@ -22,6 +27,14 @@ def the(kind: type[Kind], trainer: pl.Trainer) -> Kind:
     """The trainer's callback of this kind."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next(callback for callback in callbacks if isinstance(callback, kind))
+
+
+class Concluding(Callback):
+    """A callback that is told when the model file lies in the run folder; on the first rank alone."""
+
+    def concluded(self, outcome: "Outcome", task: "ImageTask", data: "ImageData") -> None:
+        """task: with the kept weights. data: as the training saw it."""
+        raise NotImplementedError
 
 
 class ExponentialAverage(WeightAveraging):
@@ -127,15 +140,16 @@ class Progress(Callback):
     def __init__(self, images_per_step: int) -> None:
         self.console, self.images_per_step = console(), images_per_step
         self.epoch_started = self.drawn = 0.0
-        self.first_batch = 0
+        self.steps = 0  # of this epoch, in this process
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.epoch_started = time.monotonic()
+        self.epoch_started, self.steps = time.monotonic(), 0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
+        self.steps += 1
         if self.console.is_terminal and now - self.drawn > 0.25:
             self.drawn = now
             share = (batch_idx + 1) / trainer.num_training_batches
@@ -149,6 +163,6 @@ class Progress(Callback):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         figures["train/loss"] = pl_module.mean_loss("train")
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
-        rate = trainer.num_training_batches * self.images_per_step / seconds
+        rate = self.steps * self.images_per_step / seconds
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs < 10_000 else ""
         self.console.print(f"epoch {trainer.current_epoch + 1:>3}{of}  {shown}  {rate:,.0f} images/s")

@@ -36,10 +36,13 @@ class FastNet(nn.Module):
         _check_whitened(directions, channels * kernel_size**2)
         _check_size(height, width, kernel_size, stride, len(widths))
         self.whiten = nn.Conv2d(channels, 2 * directions, kernel_size, stride, bias=False).requires_grad_(False)
-        sizes = [2 * directions, *widths]
-        self.groups = nn.Sequential(
-            *(Group(*pair, convolutions, norm_momentum) for pair in zip(sizes, widths, strict=False))
-        )
+        sources = [2 * directions, *widths]
+        side = _whitened_side(min(height, width), kernel_size, stride)
+        groups = [
+            Group(source, target, convolutions, norm_momentum, side // 2 ** (number + 1))
+            for number, (source, target) in enumerate(zip(sources, widths, strict=False))
+        ]
+        self.groups = nn.Sequential(*groups)
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
         with torch.no_grad():
             self.head.weight.div_(self.head.weight.std() * widths[-1])  # logits begin small, as large features need it
@@ -62,13 +65,16 @@ class FastNet(nn.Module):
 
 
 class Group(nn.Module):
-    """Convolution and pooling to half the size, then further convolutions, each with BatchNorm and GELU."""
+    """Convolution and pooling to half the size, then further convolutions, each with BatchNorm and GELU.
 
-    def __init__(self, channels: int, width: int, convolutions: int, norm_momentum: float) -> None:
+    side: of the pooled maps; where it is 1, the further convolutions have no neighbours to look at and are 1x1.
+    """
+
+    def __init__(self, channels: int, width: int, convolutions: int, norm_momentum: float, side: int) -> None:
         super().__init__()
-        sources = [channels] + [width] * (convolutions - 1)
-        self.convolutions = nn.ModuleList(_convolution(source, width) for source in sources)
-        self.norms = nn.ModuleList(_norm(width, norm_momentum) for _ in sources)
+        further = (_convolution(width, width, 1 if side == 1 else 3) for _ in range(convolutions - 1))
+        self.convolutions = nn.ModuleList((_convolution(channels, width, 3), *further))
+        self.norms = nn.ModuleList(_norm(width, norm_momentum) for _ in self.convolutions)
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -79,9 +85,9 @@ class Group(nn.Module):
         return maps
 
 
-def _convolution(source: int, width: int) -> nn.Conv2d:
-    """3x3, begun as the identity on the first channels."""
-    convolution = nn.Conv2d(source, width, 3, padding=1, bias=False)
+def _convolution(source: int, width: int, size: int) -> nn.Conv2d:
+    """size x size, begun as the identity on the first channels."""
+    convolution = nn.Conv2d(source, width, size, padding=size // 2, bias=False)
     nn.init.dirac_(convolution.weight.data[:source])
     return convolution
 
@@ -113,8 +119,12 @@ def _check_whitened(directions: int, values: int) -> None:
         )
 
 
+def _whitened_side(side: int, kernel_size: int, stride: int) -> int:
+    return (side - kernel_size) // stride + 1
+
+
 def _check_size(height: int, width: int, kernel_size: int, stride: int, groups: int) -> None:
-    if (min(height, width) - kernel_size) // stride + 1 < 2**groups:
+    if _whitened_side(min(height, width), kernel_size, stride) < 2**groups:
         raise ValueError(
             f"fast_net halves the image {groups} times, too often for {height} x {width} pixels: shorten models.widths "
             "or enlarge datamodule.height and datamodule.width"

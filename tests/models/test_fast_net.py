@@ -54,3 +54,9 @@ def test_too_many_groups_for_the_image_are_refused():
 def test_an_impossible_count_of_whitened_filters_is_refused(whitened):
     with pytest.raises(ValueError, match=r"models\.whitened="):
         FastNet(7, 3, 16, 16, widths=[8], whitened=whitened)
+
+
+def test_maps_of_one_pixel_are_convolved_with_one_tap():
+    net = FastNet(7, 3, 16, 16, widths=[8, 8, 8], kernel_size=2)
+    sizes = [[convolution.kernel_size for convolution in group.convolutions] for group in net.groups]
+    assert sizes == [[(3, 3), (3, 3)], [(3, 3), (3, 3)], [(3, 3), (1, 1)]]
