@@ -1,6 +1,7 @@
 """Says how good a model is: python test.py [run=RUN] [tester.KEY=VALUE ...]; see --help."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 
 from models.runs import Run, find
 from models.tester_settings import TesterSettings
-from utils.build import check_own, command, overridden, plain, settings
+from utils.build import build, check_own, command, overridden, plain, settings
 from utils.log import to_terminal
 
 OF_THE_COMMAND = ("run", "logs")
@@ -22,7 +23,9 @@ def main(cfg: DictConfig) -> None:
     """From the command line to a table of figures."""
     to_terminal()
     run, config = subject(cfg)
-    tested(run, config, settings(TesterSettings, config["tester"], "tester."))
+    engine = plain(cfg.engine)
+    check_own({"engine": engine})
+    tested(run, config, settings(TesterSettings, config["tester"], "tester."), engine)
 
 
 def subject(cfg: DictConfig) -> tuple[Run | None, dict[str, Any]]:
@@ -32,7 +35,8 @@ def subject(cfg: DictConfig) -> tuple[Run | None, dict[str, Any]]:
     run = find(run_named(cfg.run, cfg.tester.get("checkpoint", "auto")), cfg.logs)
     stored = {key: value for key, value in run.read().items() if key != "record"}
     stored["tester"] = plain(cfg.tester) | stored.get("tester", {})
-    config = overridden(stored, list(HydraConfig.get().overrides.task), ignore=OF_THE_COMMAND)
+    of_the_run = [line for line in HydraConfig.get().overrides.task if not of_the_engine(line)]
+    config = overridden(stored, of_the_run, ignore=OF_THE_COMMAND)
     check_own(config)
     return run, config
 
@@ -43,11 +47,26 @@ def run_named(name: str, checkpoint: str) -> str:
     return str(folder) if name == "latest" and (folder / "full_configurations.yaml").is_file() else name
 
 
-def tested(run: Run | None, config: dict[str, Any], chosen: TesterSettings) -> None:
+def of_the_engine(override: str) -> bool:
+    """The engine is this command's own: no run has one."""
+    return override.lstrip("+").partition("=")[0].partition(".")[0] == "engine"
+
+
+def tested(run: Run | None, config: dict[str, Any], chosen: TesterSettings, engine: dict[str, Any]) -> None:
     """Measures, writes, shows."""
     from models.testing import tell, test
 
-    tell(test(run, config, chosen))
+    asked = chosen.trt_opt or any(of_the_engine(line) for line in HydraConfig.get().overrides.task)
+    tell(test(run, config, chosen, partial(engines, engine) if asked else None))
+
+
+def engines(node: dict[str, Any], *of_the_test: Any) -> Any:
+    """The engines side by side; a single one is gated as the automatic choice gates its candidates."""
+    from serving.engines.auto import Auto
+    from serving.engines.comparison import compare_engines
+
+    made = build(node)
+    return compare_engines(made if isinstance(made, Auto) else Auto([made]), *of_the_test)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,28 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from active.start import check as check_active
+from active.start import discard_unbegun, unfinished
 from models.settings import RunSettings, TrainerSettings
-from models.start import Start, start
+from models.start import Start, is_further_rank, start
 from models.tester_settings import TesterSettings
-from utils.build import check_own, command, overridden, plain, settings
+from tuning.auto_settings import of_choice
+from tuning.automatic_settings import of_automatic
+from tuning.interruption import interrupted, trials_of
+from tuning.problem import Problem
+from tuning.settings import TuneSettings
+from utils.build import check_own, command, composed, overridden, plain, settings
 from utils.log import to_file, to_terminal
 
 if TYPE_CHECKING:
+    from datamodule.data import ImageData
     from models.outcome import Outcome
 
 NOT_STORED = ("resume_full_training", "reproduce", "logs", "experiment_name", "run_name", "force")
@@ -24,10 +33,15 @@ NOT_STORED = ("resume_full_training", "reproduce", "logs", "experiment_name", "r
 def main(cfg: DictConfig) -> None:
     """One run, from the command line to the closing table."""
     config = checked(plain(cfg))
-    begun = start(config, settings(RunSettings, plain_values(config)), override)
+    problem = searched_for(config)
+    begun = (interrupted(problem) if problem else unfinished(config)) or start(
+        config, settings(RunSettings, plain_values(config)), override
+    )
     to_terminal()
     to_file(begun.run.folder / "log.txt")
-    finish(begun, trained(begun))
+    best = searched(begun, problem) if problem else begun
+    if best is not None:
+        finish(best, trained(best, problem))
 
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +49,10 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     settings(RunSettings, plain_values(config))
     settings(TrainerSettings, config["trainer"], "trainer.")
     settings(TesterSettings, config.get("tester", {}), "tester.")
+    settings(TuneSettings, config.get("tune", {}), "tune.")
+    of_choice(config["optimizers"])
+    of_automatic(config)
+    check_active(config)
     check_own(config)
     return config
 
@@ -48,24 +66,92 @@ def plain_values(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def searched_for(config: dict[str, Any]) -> Problem | None:
+    """What trainer.tune=True searches, checked; None where it is not asked, or another rank did so."""
+    asked = config["trainer"]["tune"] and not is_further_rank()
+    return Problem(config, choices(), compose).check() if asked else None
+
+
+def choices() -> dict[str, str]:
+    """The options of the groups on this command line."""
+    return {str(group): str(option) for group, option in HydraConfig.get().runtime.choices.items()}
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration of this command line with further overrides."""
+    return checked(composed(list(HydraConfig.get().overrides.task), overrides))
+
+
+def searched(begun: Start, problem: Problem) -> Start | None:
+    """The best configuration that a search finds, to be trained in full; None where tune.final=false."""
+    from tuning.search import best_of
+
+    try:
+        return best_of(problem, begun.run)
+    except (KeyboardInterrupt, SystemExit):
+        print("the search was interrupted; the same command goes on with it")
+        sys.exit(130)
+    except ValueError:
+        if not trials_of(begun.run).exists():  # nothing was tried: a mistake leaves no folder behind
+            shutil.rmtree(begun.run.folder)
+        raise
+
+
 def override(stored: dict[str, Any]) -> dict[str, Any]:
     """A stored configuration with the values of this command line."""
     return checked(overridden(stored, list(HydraConfig.get().overrides.task), ignore=NOT_STORED))
 
 
-def trained(begun: Start) -> "Outcome":
+def trained(begun: Start, problem: Problem | None) -> "Outcome":
     """The trained model; a signal ends the process with the usual status after the state is saved."""
     from models.checkpoint import Interrupted
-    from models.training import train
+    from models.training import Parts, train
+    from tuning.choice import Choice
+    from tuning.sections import sections
 
+    if begun.config.get("active"):
+        return labelled(begun)
     try:
-        return train(begun.config, begun.run, begun.resume)
+        config, data = automatic(begun)
+        parts = Parts(data=data, choose=Choice(), sections=sections(problem))
+        return train(config, begun.run, begun.resume, parts)
     except Interrupted as stop:
         print(f"{stop}; it goes on with: python train.py resume_full_training={begun.run.folder}")
         sys.exit(128 + stop.number)
     except (ValueError, OSError):
-        if not begun.run.checkpoints.exists():  # nothing was trained: a mistake leaves no folder behind
+        untrained = problem is None and not begun.run.checkpoints.exists()
+        if untrained:  # a mistake leaves no folder behind
             shutil.rmtree(begun.run.folder)
+        raise
+
+
+def automatic(begun: Start) -> "tuple[dict[str, Any], ImageData | None]":
+    """The configuration that experiment=auto decides on, and the data it looked at; else what was begun with."""
+    wanted = of_automatic(begun.config)
+    if wanted is None or begun.resume:
+        return begun.config, None
+    from tuning.automatic import Automatic
+
+    given = [override.partition("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task]
+    return Automatic(begun.config, begun.run, compose, given, wanted).decide()
+
+
+def labelled(begun: Start) -> "Outcome":
+    """The model trained on what the loop labelled; after an interruption, or a wait, the same command goes on."""
+    from active.command import learn
+    from active.oracles.oracle import Waiting
+    from models.checkpoint import Interrupted
+
+    try:
+        return learn(begun.config, begun.run)
+    except Waiting as pause:
+        print(f"{pause}; then the same command goes on")
+        sys.exit(0)
+    except Interrupted as stop:
+        print(f"{stop}; the same command goes on")
+        sys.exit(128 + stop.number)
+    except (ValueError, OSError):
+        discard_unbegun(begun.run)
         raise
 
 

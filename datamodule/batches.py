@@ -22,8 +22,8 @@ class Batch(NamedTuple):
     """Samples in columns of equal length B.
 
     image: (B, H, W, C) uint8 as stored; on the device (B, C, H, W) float32, normalised, channels last in memory.
-    target: (B,) class numbers, (B, K) shares where mixup or CutMix are on; (B, K) labels or values; (B, H, W) masks,
-    255 where a pixel does not count. The other columns stay on the CPU:
+    target: (B,) class numbers, (B, heads) of several, (B, K) shares where mixup or CutMix are on; (B, K) labels or
+    values; (B, H, W) masks, 255 where a pixel does not count. The other columns stay on the CPU:
     index: rows of the inventory. epoch: -1 in evaluation. repeat: how often the sample came before in this epoch.
     """
 

@@ -20,6 +20,7 @@ from datamodule.decode import BadImage
 from datamodule.inventory import Inventory, Rows
 from datamodule.memory import free_memory
 from datamodule.parallel import spread
+from datamodule.readers import decoding
 from datamodule.reuse import reusing
 from datamodule.stores import ImageStore, InRam, OnDisk, Pixelled, Reader, Streamed, Transform
 from utils.files import write_whole
@@ -58,6 +59,7 @@ def open_store(
     Raises OSError where the cache cannot be written.
     """
     rows = np.arange(len(inventory)) if rows is None else rows
+    reader = decoding(reader, transform)
     file = cache_dir / "pixels" / f"{_key(inventory, rows, transform)}.u8"
     empty = Blocks(len(rows), transform.shape, transform.key)
     with writing_below(cache_dir):

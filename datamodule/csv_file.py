@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from datamodule.data import ImageData
 from datamodule.fingerprints import hashed, look_up
+from datamodule.heads import HeadTargets
 from datamodule.inventory import SEVERAL, Inventory, inventory_of, split_named
 from datamodule.readers import FileReader
 from datamodule.stores import Reader
@@ -20,11 +21,13 @@ class CsvFile(ImageData):
 
     file: the list. root: what its paths start from, the file's folder by default. label_column null: no labels.
     Several labels of an image stand in one column, between separators (the separator alone: none of them), or are a
-    column of 0 and 1 each; values have a column each. An image whose cells are all empty is unlabelled.
+    column of 0 and 1 each; values and the classes of several heads have a column each. An image whose cells are all
+    empty is unlabelled.
     split_column, group_column: used where the file has them. options: of ImageData.
     """
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("classes", "labels", "values")
+    kinds: ClassVar[tuple[Kind, ...]] = ("classes", "heads", "labels", "values")
+    place = "file"
 
     def __init__(
         self,
@@ -45,9 +48,11 @@ class CsvFile(ImageData):
         self.columns = [label_column] if isinstance(label_column, str) else list(label_column or ())
         if len(self.columns) > 1 and self.kind == "classes":
             raise ValueError(
-                f"datamodule.label_column={self.columns}: a class has one column; several are task=multilabel or "
-                "task=regression"
+                f"datamodule.label_column={self.columns}: a class has one column; several are task=multilabel, "
+                "task=regression or, a class in each, task.num_classes={digit: 10, colour: 3}"
             )
+        if self.heads is not None:
+            self.columns, self.targets = list(self.heads), HeadTargets(self.heads)
         self.split_column, self.group_column = split_column, group_column
         self.delimiter = delimiter
 
@@ -71,6 +76,8 @@ class CsvFile(ImageData):
         """A line's label as an inventory has it."""
         if not any(cells):
             return ""
+        if isinstance(self.targets, HeadTargets):
+            return self.targets.label(cells)
         if self.kind == "labels":
             each = [_named(*pair) for pair in zip(self.columns, cells, strict=True)]
             found = each if len(each) > 1 else self._split_up(cells[0])
@@ -84,6 +91,8 @@ class CsvFile(ImageData):
         """Of the classes, labels or targets, in their order."""
         if self.kind == "classes":
             return sorted({*labels} - {""})
+        if isinstance(self.targets, HeadTargets):
+            return self.targets.found(labels)
         if self.kind == "labels" and len(self.columns) == 1:
             return sorted({part for label in labels for part in parts(label)})
         width = max((len(label.split(SEVERAL)) for label in labels), default=1)

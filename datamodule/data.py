@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from datamodule.checks import Skipped, check_classes, settle
 from datamodule.inventory import Inventory, Rows
 from datamodule.preprocessing import Fit, Preprocessing, Squash
 from datamodule.randomness import Draws, Floats
-from datamodule.sampling import EVALUATION, EvaluationBatches, TrainingBatches, class_weights
+from datamodule.sampling import EVALUATION, EvaluationBatches, Position, TrainingBatches, class_weights
 from datamodule.settings import DataSettings
 from datamodule.sizing import image_size, training_squash
 from datamodule.statistics import mean_and_std, spread_out
@@ -33,6 +33,7 @@ class ImageData(DataSettings, LightningDataModule):
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("classes",)  # of targets that the source can give
+    place: ClassVar[Literal["root", "file"] | None] = None  # the argument that says where anybody's images lie
     inventory: Inventory
     preprocessing: Preprocessing
     skipped: Skipped
@@ -43,7 +44,7 @@ class ImageData(DataSettings, LightningDataModule):
         if self.kind not in self.kinds:
             raise ValueError(
                 f"{type(self).__name__} gives {' or '.join(self.kinds)}, but the task learns {self.kind}: choose "
-                "another task, or datamodule=csv (classes, labels, values) or datamodule=masks"
+                "another task, or datamodule=csv (classes, heads, labels, values) or datamodule=masks"
             )
         self.targets: Targets = targets_of(self.kind)
         self._prepared = False
@@ -57,7 +58,7 @@ class ImageData(DataSettings, LightningDataModule):
         raise NotImplementedError
 
     def encode(self, inventory: Inventory) -> Tensor:
-        """The target of each row: its class number (n,) int64, labels or values (n, …) float32."""
+        """The target of each row: its class (n,) or classes (n, heads) int64, its labels or values (n, …) float32."""
         return torch.from_numpy(self.targets.encode(inventory))
 
     @property
@@ -114,7 +115,7 @@ class ImageData(DataSettings, LightningDataModule):
         if self.channels is None:
             self.channels = self._most_channels()
         mean, std = (tuple(given or [0.5] * self.channels) for given in (self.mean, self.std))
-        return Preprocessing(height, width, self.channels, mean, std, self.interpolation, self.crop)
+        return Preprocessing(height, width, self.channels, mean, std, self.interpolation, self.crop, self.decode)
 
     def _most_channels(self) -> int:
         read, rows = self.reader(self.inventory), spread_out(np.arange(len(self.inventory)), SAMPLED_CHANNELS)
@@ -166,7 +167,11 @@ class ImageData(DataSettings, LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled by (seed, epoch), from where the trainer stands."""
-        return self._loader("train", self._training_store, self._training_batches(*self._place()))
+        return self.training_loader(self._position)
+
+    def training_loader(self, position: Position) -> BatchLoader:
+        """The same from a place of one's own. position: batches of an epoch → epoch, batches of it already done."""
+        return self._loader("train", self._training_store, self._training_batches(*self._place(), position))
 
     def val_dataloader(self) -> BatchLoader:
         return self.rows_dataloader(self.inventory.rows("val"), "val")
@@ -190,9 +195,9 @@ class ImageData(DataSettings, LightningDataModule):
         """How often each row is drawn relative to the others, (n,); None where each comes once an epoch."""
         return class_weights(self.inventory.codes()[rows], self.power) if self.weighted_sampling else None
 
-    def _training_batches(self, rank: int, world: int) -> TrainingBatches:
-        rows = self.inventory.rows("train")
-        return TrainingBatches(rows, self.batch_size, self.seed, self._position, rank, world, self.sample_weights(rows))
+    def _training_batches(self, rank: int, world: int, position: Position | None = None) -> TrainingBatches:
+        rows, start = self.inventory.rows("train"), position or self._position
+        return TrainingBatches(rows, self.batch_size, self.seed, start, rank, world, self.sample_weights(rows))
 
     def _loader(self, name: str, store: ImageStore, keys: TrainingBatches | EvaluationBatches) -> BatchLoader:
         workers, pinned = worker_count(self.workers, store), self._device() == "cuda"

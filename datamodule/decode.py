@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from PIL import (
 )
 
 Pixels = npt.NDArray[np.uint8]
+Enough = Callable[[int, int], tuple[int, int]]  # height and width of an image → those it may be decoded at, at least
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".npy"})
 FILES = (
@@ -56,16 +58,17 @@ class Header(NamedTuple):
     channels: int
 
 
-def decode(data: bytes, channels: int | None = None) -> Pixels:
+def decode(data: bytes, channels: int | None = None, enough: Enough | None = None) -> Pixels:
     """An image file's pixels (H, W, channels), turned upright by EXIF; channels None: 1 for gray files, 3 for others.
 
+    enough: from an upright JPEG's height and width to the least that will do, so that it may be decoded smaller.
     16 bits keep their upper 8; transparency lies on white unless channels is 4; of an animation the first frame counts.
     More than 4 channels are read from .npy arrays (H, W, C). Raises BadImage.
     """
     try:
         if data.startswith(b"\x93NUMPY"):
             return _from_array(_load_array(data), channels)
-        pixels = _decode_jpeg(data, channels) if _is_upright_jpeg(data) else None
+        pixels = _decode_jpeg(data, channels, enough) if _is_upright_jpeg(data) else None
         return _decode_pillow(data, channels) if pixels is None else pixels
     except BadImage:
         raise
@@ -104,16 +107,17 @@ def _jpeg_header(data: bytes) -> Header:
     return Header(width, height, 1 if colorspace == "Gray" else 3)
 
 
-def _decode_jpeg(data: bytes, channels: int | None) -> Pixels | None:
+def _decode_jpeg(data: bytes, channels: int | None, enough: Enough | None) -> Pixels | None:
     """None where Pillow has to do it: CMYK, gray or alpha out of colour, and files that only Pillow forgives."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         if width * height > MAX_PIXELS:
             return None
+        high, wide = enough(height, width) if enough else (0, 0)
         if colorspace == "Gray" and channels in (1, None):
-            return simplejpeg.decode_jpeg(data, "GRAY")
+            return simplejpeg.decode_jpeg(data, "GRAY", min_height=high, min_width=wide, min_factor=2)
         if colorspace in ("Gray", "RGB", "YCbCr") and channels in (3, None):
-            return simplejpeg.decode_jpeg(data, "RGB")
+            return simplejpeg.decode_jpeg(data, "RGB", min_height=high, min_width=wide, min_factor=2)
     except SIMPLEJPEG_GIVES_UP:
         return None
     return None

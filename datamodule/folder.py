@@ -16,6 +16,8 @@ class Folder(ImageData):
     root: the folder. options: of ImageData.
     """
 
+    place = "root"
+
     def __init__(self, root: str, **options: Any) -> None:
         super().__init__(**options)
         self.root = Path(root).expanduser()

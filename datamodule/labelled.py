@@ -86,7 +86,7 @@ def labelled_images(source: ImageData, classes: Sequence[str], place: Path) -> t
     if left := int((~kept).sum()):
         log.info("%s: %d images of other splits or without a label are left out", place, left)
     inventory = inventory.take(kept)
-    if source.kind in ("classes", "labels"):
+    if source.kind in ("classes", "heads", "labels"):
         refuse_unknown(sorted({part for label in inventory.label for part in parts(label)}), classes, place)
     inventory = replace(inventory, classes=tuple(classes))
     return leave_out(inventory, bad_rows(inventory, source.targets, classes), source.on_bad_image)

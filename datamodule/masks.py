@@ -131,6 +131,7 @@ class MaskFolders(ImageData):
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("masks",)
+    place = "root"
 
     def __init__(
         self,

@@ -1,25 +1,33 @@
 """From an inventory's row to an image; readers are called by several threads and go to worker processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from datamodule.decode import Pixels, decode, to_pixels
+from datamodule.decode import Enough, Pixels, decode, to_pixels
 from datamodule.inventory import Inventory, Rows, Words
+from datamodule.stores import Reader, Transform
 
 
 @dataclass(frozen=True, eq=False)
 class FileReader:
-    """Decodes files below a root; channels None: as stored. Raises BadImage."""
+    """Decodes files below a root; channels None: as stored. enough: at which size at least. Raises BadImage."""
 
     root: Path
     path: Words
     channels: int | None
+    enough: Enough | None = None
 
     def __call__(self, row: int) -> Pixels:
-        return decode((self.root / self.path[row]).read_bytes(), self.channels)
+        return decode((self.root / self.path[row]).read_bytes(), self.channels, self.enough)
+
+
+def decoding(reader: Reader, transform: Transform) -> Reader:
+    """The reader, told how large a transform needs its images: of files alone, others have them decoded."""
+    enough = getattr(transform, "enough", None)
+    return replace(reader, enough=enough) if enough is not None and isinstance(reader, FileReader) else reader
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the labels of an inventory stand for: one class, several labels or numbers; masks: datamodule/masks.py."""
+"""What the labels of an inventory stand for: one class, several labels or numbers; see also masks.py and heads.py."""
 
 import math
 from collections import Counter
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datamodule.inventory import SEVERAL, Inventory, Words
 
-Kind = Literal["classes", "labels", "values", "masks"]
+Kind = Literal["classes", "heads", "labels", "values", "masks"]
 Flaws = dict[int, str]  # row → what is wrong with its target
 ONE_STRATUM = "labelled"
 
@@ -135,8 +135,9 @@ CLASSES = Classes()
 
 
 def targets_of(kind: Kind) -> Targets:
-    """Masks have none here: their source makes it."""
-    return {"classes": CLASSES, "labels": Labels(), "values": Values(), "masks": Targets()}[kind]
+    """Masks and heads have none here: their source makes it."""
+    made = {"classes": CLASSES, "labels": Labels(), "values": Values(), "masks": Targets(), "heads": Targets()}
+    return made[kind]
 
 
 def parts(label: str) -> list[str]:

@@ -60,6 +60,7 @@ class Augmentation:
     def __call__(self, image: Tensor, target: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         if self.softens and not target.is_floating_point() and not is_mask(target):
             target = F.one_hot(target, self.classes).float()
+            target = target.sum(1) if target.ndim == 3 else target  # of several heads, one class each
         for name, transform in self.transforms.items():
             image, target = transform(image, target, draws.of(name))
         return image, target

@@ -1,5 +1,6 @@
 """What is judged: a network in its task, and the labelled images that it sees its own way."""
 
+import importlib
 import logging
 import pickle
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from datamodule.inventory import Inventory
 from datamodule.labelled import Labelled, labelled_images, test_split
 from datamodule.preprocessing import RESAMPLING, Preprocessing
 from models.backbones import build_timm
-from models.model_file import load_model, load_weights, read_manifest, unfetched
+from models.model_file import Manifest, load_model, load_weights, read_manifest, unfetched, weights_sha256
 from models.pretrained import weights_in
 from models.runs import Run
+from models.scores import Temperature
 from models.task import ImageTask
 from models.tester_settings import TesterSettings
 from models.training import task_around
@@ -38,7 +40,7 @@ class Candidate:
     name: str
     task: ImageTask
     data: ImageData
-    temperature: float | None = None
+    temperature: Temperature = None
 
     @property
     def net(self) -> nn.Module:
@@ -50,13 +52,26 @@ def of_run(run: Run, config: Config, chosen: TesterSettings) -> Candidate:
     if chosen.checkpoint == AUTO:
         net, manifest = load_model(run.folder)
         data = images(config, chosen, manifest.classes, run)
-        return Candidate(run.folder.name, task_around(net, config, data), data, manifest.temperature)
-    data = images(config, chosen, read_manifest(run.folder).classes if run.finished else None, run)
+        task = task_around(net, config, data)
+        _refuse_other_task(manifest, task, run)
+        return Candidate(run.folder.name, task, data, manifest.temperature)
+    known_as = read_manifest(run.folder) if run.finished else None
+    data = images(config, chosen, known_as.classes if known_as else None, run)
     shape, known = data.preprocessing, {"num_classes": len(data.classes)}
     known |= {"channels": shape.channels, "height": shape.height, "width": shape.width}
     task = task_around(build(unfetched(config["models"]), **known), config, data)
     load_fitting(task.net, checkpoint_weights(chosen.checkpoint), chosen.checkpoint)
-    return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", task, data)
+    same = known_as is not None and known_as.weights_sha256 == weights_sha256(task.net.state_dict())
+    temperature = known_as.temperature if known_as is not None and same else None
+    return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", task, data, temperature)
+
+
+def _refuse_other_task(manifest: Manifest, task: ImageTask, run: Run) -> None:
+    if manifest.task != task.name:
+        raise ValueError(
+            f"{run.manifest_file} is a model of task={manifest.task}, {run.configuration_file.name} beside it is of "
+            f"task={task.name}: name the run that the model belongs to"
+        )
 
 
 def images(config: Config, chosen: TesterSettings, classes: list[str] | None, run: Run) -> ImageData:
@@ -79,6 +94,7 @@ def images(config: Config, chosen: TesterSettings, classes: list[str] | None, ru
 def stored_preprocessing(node: Config) -> Preprocessing:
     """What a run settled on: its configuration holds each value as a literal."""
     stored = {key: node[key] for key in ("height", "width", "channels", "interpolation", "crop")}
+    stored["decode"] = node.get("decode", "exact")
     return Preprocessing(**stored, mean=tuple(node["mean"]), std=tuple(node["std"]))
 
 
@@ -87,14 +103,27 @@ def source_of(node: Config, place: Path, seed: int) -> ImageData:
     if not place.exists():
         raise ValueError(f"tester.data={place}: there is no such folder or file")
     key, target = ("root", "datamodule.folder.Folder") if place.is_dir() else ("file", "datamodule.csv_file.CsvFile")
-    own = signature_in_source(node["_target_"])
+    if wanted := _wanted_instead(node, place):
+        raise ValueError(f"tester.data={place} cannot be what this model is tested on, {wanted}")
+    module, _, name = node["_target_"].rpartition(".")
     shared = signature_in_source("datamodule.settings.DataSettings")
-    assert own is not None and shared is not None
-    if key in own.types and (key == "file" or "file" not in own.types):
+    assert shared is not None
+    if getattr(importlib.import_module(module), name).place == key:
         kept = {name: value for name, value in node.items() if name != "root"}
         return build(kept | {key: str(place), "augment": None}, seed=seed)
     kept = {name: value for name, value in node.items() if name in shared.types}
     return build(kept | {"_target_": target, key: str(place), "augment": None}, seed=seed)
+
+
+def _wanted_instead(node: Config, place: Path) -> str:
+    """What a model's kind of targets needs in place of a table or of a folder of classes; "" where it fits."""
+    masks = node["kind"] == "masks"
+    if masks and not place.is_dir():
+        return "which learned masks: name a folder of images and masks, laid out as its training's"
+    one_class = node["kind"] == "classes" and not node.get("heads")
+    if place.is_dir() and not (masks or one_class):
+        return "which learned several labels or values: name a CSV with the columns of its training's"
+    return ""
 
 
 def _refuse_other_classes(inventory: Inventory, classes: list[str] | None) -> None:

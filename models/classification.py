@@ -10,11 +10,30 @@ from torch import Tensor, nn
 from models.calibration import fit_temperature
 from models.class_weights import give, of_classes
 from models.evaluation import evaluate_classification
+from models.heads import Heads
 from models.named_metrics import named_metrics
-from models.scores import Evaluation
+from models.scores import Evaluation, Temperature
 from models.task import ImageTask
 
 Array = NDArray[Any]
+
+
+def classifier(
+    metrics: Mapping[str, object] | list[str],
+    num_classes: int | dict[str, int] | None = None,
+    class_weights: Literal["balanced"] | list[float] | None = None,
+    head_weights: dict[str, float] | None = None,
+    kind: Literal["classes"] = "classes",
+    **options: Any,
+) -> ImageTask:
+    """One class an image or, where num_classes is a number for each head, one of each head."""
+    shared: dict[str, Any] = {"metrics": metrics, "class_weights": class_weights, **options}
+    if isinstance(num_classes, dict):
+        return Heads(num_classes=num_classes, head_weights=head_weights, **shared)
+    assert num_classes is not None  # handed in
+    if head_weights is not None:
+        raise ValueError(f"task.head_weights={head_weights} needs several heads: task.num_classes={{digit: 10, …}}")
+    return Classification(num_classes=num_classes, **shared)
 
 
 class Classification(ImageTask):
@@ -48,5 +67,6 @@ class Classification(ImageTask):
     def temperature(self, logits: Array, target: Array) -> float:
         return fit_temperature(logits, target)
 
-    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Evaluation:
+    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
+        assert not isinstance(temperature, list)
         return evaluate_classification(logits, target, classes, np.random.default_rng(0), temperature)

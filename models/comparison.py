@@ -7,21 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodule.heads import heads_in
 from datamodule.inventory import Inventory
 from models import merit
-from models.evaluation import multilabel_columns, regression_columns
+from models.evaluation import multilabel_columns, regression_columns, segmentation_columns
+from models.head_evaluation import all_right, of_head
 from models.inference import Predictions
-from models.scores import PLAIN_NUMBERS, TITLES
+from models.scores import LOWER_IS_BETTER, PLAIN_NUMBERS, TITLES
 from utils.statistics import Interval, Statistic, mcnemar, paired_bootstrap
 
 Array = NDArray[Any]
 Columns = Callable[[Array, Array], Mapping[str, Any]]
 
 FOUND_FOUR_OF_FIVE = 2.8  # standard errors: the smallest difference that a test at 5 % finds with a chance of 80 %
-LEADING = {"multilabel": ("map", "f1_macro", "exact_match"), "regression": ("mae", "rmse", "r2")}
+LEADING = {
+    "multilabel": ("map", "f1_macro", "exact_match"),
+    "regression": ("mae", "rmse", "r2"),
+    "segmentation": ("mean_iou", "mean_dice", "pixel_accuracy"),
+}
 PAIRED: dict[str, tuple[Columns, Statistic]] = {
     "multilabel": (multilabel_columns, merit.multilabel),
     "regression": (regression_columns, merit.regression),
+    "segmentation": (lambda confusion, _: segmentation_columns(confusion), merit.segmentation),
 }
 
 
@@ -56,23 +63,35 @@ def _keys(side: Side) -> list[str]:
 
 
 def compare(task: str, first: Side, second: Side) -> list[str]:
-    """The verdict in sentences. Raises ValueError for a task whose answers cannot be paired."""
+    """The verdict in sentences. first, second: of the same task and, but for a single class an image, classes."""
     one, two = shared_places(first, second)
+    own, other = (side.predictions for side in (first, second))
     if task == "classification":
-        return _accuracy(first, second, _right(first)[one], _right(second)[two])
-    if task not in PAIRED:
-        raise ValueError(f"tester.compare knows classification, {' and '.join(PAIRED)}, not {task}")
+        return _accuracy(first, second, _right(own)[one], _right(other)[two])
+    if task == "heads":
+        return _heads(first, second, one, two)
     columns, statistic = PAIRED[task]
-    pair = [columns(side.predictions.logits[places], side.predictions.target[places])
-            for side, places in ((first, one), (second, two))]  # fmt: skip
+    pair = [columns(found.logits[places], found.target[places]) for found, places in ((own, one), (other, two))]
     found = paired_bootstrap(pair[0], pair[1], statistic, np.random.default_rng(0))
-    lines = [_figure(name, found[name][0]) for name in LEADING[task]]
-    return [f"{first.name} against {second.name} on {len(one):,} images both", *lines]
+    lines = [_figure(name, found[name][0], first, second) for name in LEADING[task]]
+    return [f"{first.name} less {second.name} on {len(one):,} images, bootstrap of the paired difference", *lines]
 
 
-def _right(side: Side) -> Array:
-    right: Array = side.predictions.logits.argmax(1) == side.predictions.target
+def _right(found: Predictions) -> Array:
+    right: Array = found.logits.argmax(1) == found.target
     return right
+
+
+def _heads(first: Side, second: Side, one: Array, two: Array) -> list[str]:
+    """All heads together, then each for itself."""
+    classes = first.inventory.classes
+    said = [(side.predictions.logits[places], side.predictions.target[places])
+            for side, places in ((first, one), (second, two))]  # fmt: skip
+    lines = {"all heads": _accuracy(first, second, *(all_right(*part, classes) for part in said))}
+    for place, head in enumerate(heads_in(classes)):
+        right = (logits[:, head.columns].argmax(1) == of_head(target, head, place) for logits, target in said)
+        lines[head.name] = _accuracy(first, second, *right)
+    return [f"{name}: {line}" for name, told in lines.items() for line in told]
 
 
 def _accuracy(first: Side, second: Side, own: Array, other: Array) -> list[str]:
@@ -89,13 +108,14 @@ def _accuracy(first: Side, second: Side, own: Array, other: Array) -> list[str]:
     ]
 
 
-def _figure(name: str, interval: Interval | None) -> str:
-    """Such as "MAE -0.12 (-0.2 – -0.04): a difference; 0.1 would be found four times out of five"."""
+def _figure(name: str, interval: Interval | None, first: Side, second: Side) -> str:
+    """Such as "MAE -0.12 (-0.2 – -0.04): new is better; 0.1 is found four times out of five"."""
     if interval is None:
         return f"{TITLES[name]}: undefined here"
     scale, unit = (1.0, "") if name in PLAIN_NUMBERS else (100.0, " points")
     value, low, high = (scale * part for part in (interval.value, interval.low, interval.high))
     smallest = FOUND_FOUR_OF_FIVE * (high - low) / (2 * 1.96)
-    said = "no difference was found" if low <= 0 <= high else "a difference"
+    better = first if (value > 0) != (name in LOWER_IS_BETTER) else second
+    said = "no difference was found" if low <= 0 <= high else f"{better.name} is better"
     figure = f"{TITLES[name]} {value:+.3g}{unit} ({low:+.3g} – {high:+.3g})"
     return f"{figure}: {said}; {smallest:.2g}{unit} is found four times out of five"

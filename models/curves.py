@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ Points = tuple[list[float], list[float]]  # steps and values
 
 STAGES = ("train", "val", "test")
 NO_FIGURES = ("step", "epoch", "time")
+SHARES = (TITLES.keys() - PLAIN_NUMBERS) | {"f1_score", "jaccard_index", "auroc"}  # by torchmetrics' names, too
 MOST_POINTS = 400  # of a curve; more are averaged in neighbourhoods
 
 
@@ -53,13 +54,21 @@ def _order(metric: str) -> tuple[int, str]:
 def _chart(metric: str, stages: Mapping[str, Points]) -> Chart:
     order = sorted(stages, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
     series = tuple(_curve(stage, *stages[stage]) for stage in order)
-    words = "learning rate" if metric == "lr" else metric.replace("_", " ").replace("/", " ")
-    share = metric in TITLES and metric not in PLAIN_NUMBERS
-    title = TITLES.get(metric, words[:1].upper() + words[1:])
+    head, _, figure = metric.rpartition("/")  # of several heads
+    words = "learning rate" if metric == "lr" else figure.replace("_", " ")
+    share = figure in SHARES
+    title = TITLES.get(figure, words[:1].upper() + words[1:]) + (f", {head}" if head else "")
     if len(order) == 1 and order[0]:
         title += f" ({order[0]})"
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"curve_{metric}")
-    return Chart(name, title, series, Axis("step"), Axis(percent=share))
+    return Chart(name, title, series, Axis("step"), Axis(percent=share, range=_around(series) if share else None))
+
+
+def _around(series: Sequence[Series]) -> tuple[float, float]:
+    """Ends of an axis of shares, which never leave 0 to 1, for curves that are level, too."""
+    values = np.concatenate([one.y for one in series])
+    room = 0.02 + 0.08 * float(np.ptp(values))
+    return max(float(values.min()) - room, 0.0), min(float(values.max()) + room, 1.005)
 
 
 def _curve(stage: str, steps: list[float], values: list[float]) -> Series:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import merit
-from models.calibration import probabilities
+from models.calibration import label_probabilities, probabilities
 from models.ranking import auc, average_precision
 from models.scores import PLAIN_NUMBERS, ClassScores, Evaluation, Score, Task
 from utils.statistics import Interval, Intervals, bootstrap, wilson
@@ -48,17 +48,27 @@ def evaluate_classification(
 
 
 def evaluate_multilabel(
-    logits: Array, labels: Array, classes: Sequence[str], rng: np.random.Generator, repeats: int = 1000
+    logits: Array,
+    labels: Array,
+    classes: Sequence[str],
+    rng: np.random.Generator,
+    temperature: float | None = None,
+    repeats: int = 1000,
 ) -> Evaluation:
-    """Mean average precision, and precision, recall and F1 of labels called at a probability of one half.
+    """Mean average precision, calibration error, and precision, recall and F1 of labels called at one half.
 
     logits: (images, labels), sigmoid of each is its probability; labels: (images, labels) of 0 and 1.
+    temperature: adds the calibration error after scaling.
     """
     logits, labels = _finite("logits", logits), np.asarray(labels)
     if labels.shape != logits.shape or logits.shape[1:] != (len(classes),) or not np.isin(labels, (0, 1)).all():
         raise ValueError(f"labels must be 0 or 1, shaped as the logits {logits.shape}; got {labels.shape}")
-    found = bootstrap(multilabel_columns(logits, labels), merit.multilabel, rng, repeats)
-    names = ["map", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "auc_macro", "exact_match"]
+    columns = multilabel_columns(logits, labels) | {"ece": merit.label_gaps(label_probabilities(logits), labels)}
+    names = ["map", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "auc_macro", "exact_match", "ece"]
+    if temperature is not None:
+        columns["ece_calibrated"] = merit.label_gaps(label_probabilities(logits, temperature), labels)
+        names.append("ece_calibrated")
+    found = bootstrap(columns, merit.multilabel, rng, repeats, pivotal=_CALIBRATION)
     own = ["average_precision", "precision", "recall", "f1", "auc"]
     return _evaluation("multilabel", len(labels), found, names, own, classes, labels.astype(bool).sum(axis=0))
 
@@ -115,14 +125,18 @@ def evaluate_segmentation(
     confusion = np.asarray(confusion)
     if confusion.ndim != 3 or confusion.shape[1:] != (len(classes), len(classes)):
         raise ValueError(f"the counts must be (images, {len(classes)}, {len(classes)}), got {confusion.shape}")
-    columns = {
+    found = bootstrap(segmentation_columns(confusion), merit.segmentation, rng, repeats)
+    names, support = ["mean_iou", "mean_dice", "pixel_accuracy"], confusion.sum(axis=(0, 2), dtype=np.int64)
+    return _evaluation("segmentation", len(confusion), found, names, ["iou", "dice"], classes, support)
+
+
+def segmentation_columns(confusion: Array) -> dict[str, Array]:
+    """What each image adds to the sums of merit.segmentation. confusion: as of evaluate_segmentation."""
+    return {
         "overlap": np.diagonal(confusion, axis1=1, axis2=2).astype(np.float64),
         "target": confusion.sum(axis=2, dtype=np.float64),
         "predicted": confusion.sum(axis=1, dtype=np.float64),
     }
-    found = bootstrap(columns, merit.segmentation, rng, repeats)
-    names, support = ["mean_iou", "mean_dice", "pixel_accuracy"], columns["target"].sum(axis=0).astype(np.int64)
-    return _evaluation("segmentation", len(confusion), found, names, ["iou", "dice"], classes, support)
 
 
 def _evaluation(

@@ -1,6 +1,5 @@
 """How fast a network answers: latency of one image, throughput of batches."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 
 from datamodule.preprocessing import Preprocessing
 from datamodule.transforms import Normalize
-
-log = logging.getLogger(__name__)
 
 MEASURED_S = 2.0  # at least LEAST_CALLS, then more up to this time
 LEAST_CALLS, MOST_CALLS, WARM_UP = 30, 1000, 5
@@ -69,10 +66,3 @@ def where(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU thread{'s' if torch.get_num_threads() > 1 else ''}"
-
-
-def say_how_to_get_tensorrt() -> None:
-    log.warning(
-        "tester.trt_opt: TensorRT is not in use, it needs an NVIDIA GPU and `pip install torch-tensorrt`; "
-        "going on with eager PyTorch"
-    )

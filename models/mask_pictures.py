@@ -1,6 +1,7 @@
 """Masks laid over their images, for a report."""
 
 import colorsys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ Array = NDArray[Any]
 
 SHOWN = 12
 OPACITY = 0.55
+MOST_NAMED = 8  # classes
+HUES = ("red", "orange", "yellow", "lime", "green", "mint", "cyan", "azure", "blue", "violet", "magenta", "pink")
 GOLDEN = 0.618034  # of the circle: neighbours in number are far apart in colour
 
 
@@ -37,8 +40,22 @@ def mask_section(found: Predictions, data: ImageData, net: nn.Module) -> Section
         )
         for row, share, (said, truth) in zip(rows, wrong[worst], _pairs(rows, data, net), strict=True)
     ]
-    note = f"What the network says, beside it the truth, the most wrong pixels first. {data.classes[0]} has no colour."
+    note = f"What the network says, beside it the truth, the most wrong pixels first. {legend(data.classes)}"
     return Section("Masks", (Gallery(tuple(pictures)),), note)
+
+
+def legend(classes: Sequence[str]) -> str:
+    """Which class has which colour, as long as words can tell these apart."""
+    plain = f"{classes[0]} has no colour"
+    if len(classes) > MOST_NAMED:
+        return f"{plain}."
+    told = [f"{name} is {HUES[round(hue_of(place) * len(HUES)) % len(HUES)]}" for place, name in enumerate(classes)]
+    return f"{plain}, {', '.join(told[1:])}."
+
+
+def hue_of(number: int) -> float:
+    """Of a class, between 0 and 1 on the circle of colours."""
+    return number * GOLDEN % 1
 
 
 @torch.inference_mode()
@@ -57,8 +74,7 @@ def _pairs(rows: NDArray[np.int64], data: ImageData, net: nn.Module) -> list[tup
 def painted(image: Array, mask: Array) -> Array:
     """image: (H, W, C) of 0..1; mask: (H, W) class numbers, of which 0 and 255 let the image through. uint8 RGB."""
     shade = np.stack([image[..., place] for place in ((0, 1, 2) if image.shape[2] >= 3 else (0, 0, 0))], axis=2)
-    hues = np.arange(256) * GOLDEN % 1
-    colours = np.array([colorsys.hsv_to_rgb(hue, 0.9, 1.0) for hue in hues])[mask]
+    colours = np.array([colorsys.hsv_to_rgb(hue_of(number), 0.9, 1.0) for number in range(256)])[mask]
     opacity = np.where((mask > 0) & (mask != IGNORED), OPACITY, 0.0)[..., None]
     blended: Array = (np.clip(shade * (1 - opacity) + colours * opacity, 0, 1) * 255).round().astype(np.uint8)
     return blended

@@ -52,6 +52,14 @@ def gaps(probs: Array, right: Array) -> Any:
     return _one_hot(bins_of(confidence), BINS, right - confidence)
 
 
+def label_gaps(probs: Array, present: Array) -> Array:
+    """Presence minus probability, mean over an image's labels, summed in the probabilities' bins: (samples, bins)."""
+    gap, where = np.asarray(present) - probs, bins_of(probs)
+    sums = [(gap * (where == place)).sum(axis=1) for place in range(BINS)]
+    found: Array = np.stack(sums, axis=1) / probs.shape[1]
+    return found
+
+
 def classification(totals: Totals) -> Figures:
     samples = totals["support"].sum(axis=1, keepdims=True)
     calibration = {name: _gap(totals[name], samples) for name in ("ece", "ece_calibrated") if name in totals}
@@ -75,8 +83,10 @@ def multilabel(totals: Totals) -> Figures:
     )
     ranks = {f"each_{name}": np.clip(totals[name] / samples, 0, 1) for name in ("auc", "average_precision")}
     each = _decisions(totals) | ranks
+    calibration = {name: _gap(totals[name], samples) for name in ("ece", "ece_calibrated") if name in totals}
     return {
         **each,
+        **calibration,
         "map": _macro(each["each_average_precision"]),
         "precision_macro": _macro(each["each_precision"]),
         "recall_macro": _macro(each["each_recall"]),

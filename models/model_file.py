@@ -5,32 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from models.manifest import Manifest as Manifest
+from models.manifest import read_manifest as read_manifest
 from utils.build import build
 from utils.files import write_whole
-
-
-class Manifest(BaseModel):
-    """What a weights file means. Unknown keys are refused, so that a reader never ignores what it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    task: str
-    architecture: dict[str, Any]  # a node that `build` makes the network from
-    classes: list[str]
-    preprocessing: dict[str, Any]  # datamodule.preprocessing.Preprocessing
-    temperature: float | None = None
-    weights_sha256: str
-    parameters: int
-    metrics: dict[str, float | None]
-    metrics_digest: str | None = None  # of the set they were measured on
-    data_digest: str
-    configuration_digest: str
-    parent: str | None = None  # weights_sha256 of the model this one started from
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
@@ -48,19 +30,6 @@ def save_model(folder: Path, net: nn.Module, manifest: Manifest) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     write_whole(folder / "model.safetensors", save(weights))
     write_whole(folder / "model.json", manifest.model_dump_json(indent=2))
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a run or model folder; a missing or foreign one is refused with its path."""
-    file = folder / "model.json"
-    if not file.is_file():
-        raise ValueError(
-            f"{folder} holds no model (no model.json): the run is unfinished, go on with resume_full_training={folder}"
-        )
-    try:
-        return Manifest.model_validate_json(file.read_text())
-    except ValidationError as error:
-        raise ValueError(f"{file} is no manifest of this version: {error}") from error
 
 
 def load_model(folder: Path) -> tuple[nn.Module, Manifest]:

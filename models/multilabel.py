@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.calibration import fit_temperature
 from models.class_weights import give, of_labels
+from models.distillation import sigmoid_distance
 from models.evaluation import evaluate_multilabel
 from models.named_metrics import named_metrics
-from models.scores import Evaluation
+from models.scores import Evaluation, Temperature
 from models.task import ImageTask
 
 Array = NDArray[Any]
@@ -46,11 +48,19 @@ class Multilabel(ImageTask):
     def answer_shape(self, image: Tensor) -> tuple[int, ...]:
         return (self.num_classes,)
 
+    def distance(self, logits: Tensor, taught: Tensor) -> Tensor:
+        assert self.distill is not None
+        return sigmoid_distance(logits, taught, self.distill.temperature)
+
     def prediction(self, logits: Tensor) -> Tensor:
         return logits.float().sigmoid()
 
     def truth(self, target: Tensor) -> Tensor:
         return target.int()
 
-    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Evaluation:
-        return evaluate_multilabel(logits, target, classes, np.random.default_rng(0))
+    def temperature(self, logits: Array, target: Array) -> float:
+        return fit_temperature(logits, target)
+
+    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
+        assert not isinstance(temperature, list)
+        return evaluate_multilabel(logits, target, classes, np.random.default_rng(0), temperature)

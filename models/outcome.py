@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,29 @@ import torch
 from rich.table import Table
 
 from datamodule.data import ImageData
-from models.callbacks import Limits, the
+from models.callbacks import Concluding, Limits, the
 from models.checkpoint import Checkpoints
 from models.inference import Predictions, predict
 from models.model_file import Manifest, save_model, weights_sha256
+from models.prediction_sections import Judged
 from models.prediction_table import fields, headings
-from models.reporting import Judged, write_run_report
+from models.reporting import write_run_report
 from models.runs import Run, differences
-from models.scores import Evaluation, Task, rows
+from models.scores import Evaluation, Task, Temperature, rows
 from models.task import ImageTask
 from utils.build import digest
 from utils.files import write_whole
 from utils.log import console
+from utils.report import Section
 
 log = logging.getLogger(__name__)
 Config = dict[str, Any]
+Further = Callable[[Run], Sequence[Section]]  # what else the report of a run has
+
+
+def no_more(run: Run) -> Sequence[Section]:
+    """Nothing else."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,13 @@ class Outcome:
     weights_sha256: str
 
 
-def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, data: ImageData) -> Outcome:
-    """Measures the kept weights and writes all that a finished run has; the manifest comes last and marks it so."""
+def conclude(
+    config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, data: ImageData, further: Further | None = no_more
+) -> Outcome:
+    """Measures the kept weights and writes all that a finished run has; the manifest comes last and marks it so.
+
+    further: what else the report has; None: no report.
+    """
     best_epoch = _load_best(run, trainer, task)
     data.trainer = None  # from here on one process sees all of each split
     device = trainer.strategy.root_device
@@ -58,17 +72,20 @@ def conclude(config: Config, run: Run, trainer: pl.Trainer, task: ImageTask, dat
     outcome = _outcome(run, trainer, task, data, evaluations, best_epoch)
     if trainer.is_global_zero:
         for split, part in found.items():
-            write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data, task.name))
+            write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data, task.name, temperature))
         if data.skipped:
             write_whole(run.folder / "skipped.csv", skipped_csv(data))
         completed = _completed(config, trainer)
         _record(run, completed, outcome)
         for logger in trainer.loggers:
             logger.save()
-        if found:
+        if found and further is not None:
             judged = [Judged(split, part, evaluations[split], temperature) for split, part in found.items()]
-            write_run_report(run, completed, facts(outcome), judged[-1], data, task.net)
+            write_run_report(run, completed, facts(outcome), judged[-1], data, task.net, further(run))
         save_model(run.folder, task.net, _manifest(completed, task, data, outcome, temperature))
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Concluding):
+                callback.concluded(outcome, task, data)
     return outcome
 
 
@@ -93,7 +110,7 @@ def _outcome(
     limits = the(Limits, trainer)
     return Outcome(
         run=run,
-        model=type(task.net).__name__,
+        model=type(getattr(task.net, "net", task.net)).__name__,  # within what fits it to task and images
         parameters=sum(parameter.numel() for parameter in task.net.parameters()),
         evaluations=evaluations,
         images=data.sizes,
@@ -126,9 +143,7 @@ def _record(run: Run, config: Config, outcome: Outcome) -> None:
     run.write(config | {"record": record})
 
 
-def _manifest(
-    config: Config, task: ImageTask, data: ImageData, outcome: Outcome, temperature: float | None
-) -> Manifest:
+def _manifest(config: Config, task: ImageTask, data: ImageData, outcome: Outcome, temperature: Temperature) -> Manifest:
     shape = data.preprocessing
     known = {"num_classes": len(data.classes), "channels": shape.channels, "height": shape.height, "width": shape.width}
     metrics: dict[str, float | None] = {
@@ -152,12 +167,12 @@ def _manifest(
     )
 
 
-def predictions_csv(part: Predictions, data: ImageData, task: Task) -> str:
-    """path, then what the task has to say of each image."""
+def predictions_csv(part: Predictions, data: ImageData, task: Task, temperature: Temperature) -> str:
+    """path, then what the task has to say of each image, probabilities as the temperature scales them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", *headings(task, data.classes)])
-    told = fields(task, part.logits, part.target, data.classes)
+    told = fields(task, part.logits, part.target, data.classes, temperature)
     writer.writerows([data.inventory.path[row], *own] for row, own in zip(part.rows, told, strict=True))
     return text.getvalue()
 

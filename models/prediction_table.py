@@ -1,14 +1,17 @@
 """What a model says of labelled images as a table, one row an image, each task in its own columns."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodule.heads import IS, Head, heads_in
 from datamodule.inventory import SEVERAL
 from models.calibration import label_probabilities, probabilities
-from models.scores import Task
+from models.head_evaluation import of_head, temperatures
+from models.scores import Task, Temperature
 
 Array = NDArray[Any]
 Fields = Iterator[list[str]]
@@ -22,17 +25,28 @@ def headings(task: Task, classes: Sequence[str]) -> list[str]:
     shares = [f"p:{name}" for name in shown(classes)]
     return {
         "classification": ["label", "predicted", "probability", *shares],
+        "heads": [heading for head in heads_in(classes) for heading in _of_head(head)],
         "multilabel": ["label", "predicted", *shares],
         "regression": [*classes, *(f"predicted:{name}" for name in classes)],
         "segmentation": ["right", *(f"iou:{name}" for name in shown(classes))],
     }[task]
 
 
-def fields(task: Task, logits: Array, target: Array, classes: Sequence[str]) -> Fields:
-    """Each image's fields; logits and targets as models.inference.Predictions has them."""
+def _of_head(head: Head) -> list[str]:
+    own = [f"{heading}:{head.name}" for heading in ("label", "predicted", "probability")]
+    return own + [f"p:{head.name}{IS}{name}" for name in shown(head.classes)]
+
+
+def fields(task: Task, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature = None) -> Fields:
+    """Each image's fields, probabilities as the temperature scales them, which is how predict.py tells them.
+
+    logits and targets as models.inference.Predictions has them.
+    """
+    one = None if isinstance(temperature, list) else temperature
     told: dict[Task, Callable[[Array, Array, Sequence[str]], Fields]] = {
-        "classification": _classes,
-        "multilabel": _labels,
+        "classification": partial(_classes, temperature=one),
+        "heads": partial(_heads, temperature=temperature),
+        "multilabel": partial(_labels, temperature=one),
         "regression": _values,
         "segmentation": _masks,
     }
@@ -44,15 +58,25 @@ def shown(classes: Sequence[str]) -> Sequence[str]:
     return classes if len(classes) <= MOST_COLUMNS else ()
 
 
-def _classes(logits: Array, target: Array, classes: Sequence[str]) -> Fields:
-    for truth, own in zip(target, probabilities(logits), strict=True):
+def _classes(logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Fields:
+    for truth, own in zip(target, probabilities(logits, temperature or 1.0), strict=True):
         each = [f"{share:.6f}" for share in own] if shown(classes) else []
         yield [classes[truth], classes[own.argmax()], f"{own.max():.6f}", *each]
 
 
-def _labels(logits: Array, target: Array, classes: Sequence[str]) -> Fields:
+def _heads(logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Fields:
+    heads = heads_in(classes)
+    each = [
+        _classes(logits[:, head.columns], of_head(target, head, place), head.classes, own)
+        for place, (head, own) in enumerate(zip(heads, temperatures(temperature, heads), strict=True))
+    ]
+    for parts in zip(*each, strict=True):
+        yield [field for part in parts for field in part]
+
+
+def _labels(logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Fields:
     names = np.array(classes, object)
-    for truth, own in zip(target, label_probabilities(logits), strict=True):
+    for truth, own in zip(target, label_probabilities(logits, temperature or 1.0), strict=True):
         each = [f"{share:.6f}" for share in own] if shown(classes) else []
         yield [SEVERAL.join(names[truth > 0]), SEVERAL.join(names[own >= THRESHOLD]), *each]
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodule.decode import BadImage, Pixels, decode
+from datamodule.decode import BadImage, Pixels
 from datamodule.locations import Image, contents
 from datamodule.preprocessing import Preprocessing
 from datamodule.transforms import Normalize
-from models.model_file import Manifest, load_model
+from models.manifest import preprocessing as preprocessing
+from models.model_file import load_model
 from models.prediction_settings import PredictionSettings
 from models.rendering import View, renderer
 
@@ -103,7 +104,7 @@ def look(images: Sequence[Image], shape: Preprocessing) -> Seen:
     seen = Seen([], [], [])
     for image, data in zip(images, contents([image.address for image in images]), strict=True):
         try:
-            pixels = _decoded(data, shape.channels)
+            pixels = _decoded(data, shape)
         except BadImage as error:
             seen.errors.append(str(error))
             continue
@@ -113,10 +114,10 @@ def look(images: Sequence[Image], shape: Preprocessing) -> Seen:
     return seen
 
 
-def _decoded(data: bytes | str, channels: int) -> Pixels:
+def _decoded(data: bytes | str, shape: Preprocessing) -> Pixels:
     if isinstance(data, str):
         raise BadImage(data)
-    return decode(data, channels)
+    return shape.read(data)
 
 
 def _joined(batch: list[Image], parts: list[Future[Seen]]) -> tuple[list[Image], Seen]:
@@ -133,12 +134,6 @@ def _batches(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
     images = iter(images)
     while batch := list(islice(images, size)):
         yield batch
-
-
-def preprocessing(manifest: Manifest) -> Preprocessing:
-    """The model's own evaluation transform."""
-    stored = manifest.preprocessing
-    return Preprocessing(**stored | {"mean": tuple(stored["mean"]), "std": tuple(stored["std"])})
 
 
 def device(name: str) -> torch.device:

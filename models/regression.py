@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.evaluation import evaluate_regression
 from models.named_metrics import named_metrics
-from models.scores import Evaluation
+from models.scores import Evaluation, Temperature
 from models.task import ImageTask
 
 Array = NDArray[Any]
@@ -90,8 +90,13 @@ class Regression(ImageTask):
     def answer_shape(self, image: Tensor) -> tuple[int, ...]:
         return (self.num_classes,)
 
+    def distance(self, logits: Tensor, taught: Tensor) -> Tensor:
+        """As the loss measures it; values have no temperature."""
+        found: Tensor = self.loss(logits, taught)
+        return found
+
     def architecture(self, node: dict[str, Any]) -> dict[str, Any]:
         return {"_target_": "models.regression.Rescaled", "net": node, "targets": self.num_classes}
 
-    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Evaluation:
+    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         return evaluate_regression(logits, target, classes, np.random.default_rng(0))

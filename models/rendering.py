@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from datamodule.heads import heads_in
 from datamodule.locations import file_system
 from datamodule.preprocessing import Preprocessing
 from models.calibration import label_probabilities, probabilities
+from models.head_evaluation import temperatures
 from models.model_file import Manifest
 from models.prediction_settings import PredictionSettings
 
@@ -43,6 +45,7 @@ class Classes:
     """predicted, its probability, the next likeliest; with a threshold, `rejected` takes the class that is below it."""
 
     def __init__(self, manifest: Manifest, chosen: PredictionSettings) -> None:
+        assert not isinstance(manifest.temperature, list)
         self.classes, self.temperature, self.threshold = manifest.classes, manifest.temperature or 1.0, chosen.threshold
         self.top_k = _top_k(chosen.top_k, manifest)
         self.columns: Columns = {"predicted": str, "probability": float, **_ranked(range(2, self.top_k + 1))}
@@ -58,10 +61,31 @@ class Classes:
         return ["", *fields[1:], fields[0]] if ranking[0][1] < self.threshold else [*fields, ""]
 
 
+class OfHeads:
+    """The same columns for each of several heads, `predicted:digit` and so on."""
+
+    def __init__(self, manifest: Manifest, chosen: PredictionSettings) -> None:
+        self.heads = heads_in(manifest.classes)
+        self.each = [
+            Classes(manifest.model_copy(update={"classes": list(head.classes), "temperature": temperature}), chosen)
+            for head, temperature in zip(self.heads, temperatures(manifest.temperature, self.heads), strict=True)
+        ]
+        self.columns: Columns = {
+            f"{column}:{head.name}": kind
+            for head, one in zip(self.heads, self.each, strict=True)
+            for column, kind in one.columns.items()
+        }
+
+    def __call__(self, logits: Array, views: Sequence[View]) -> list[Fields]:
+        parts = [one(logits[:, head.columns], views) for head, one in zip(self.heads, self.each, strict=True)]
+        return [[field for own in fields for field in own] for fields in zip(*parts, strict=True)]
+
+
 class Labels:
     """predicted: the labels at or above the threshold, joined by "|"; then the likeliest with their probabilities."""
 
     def __init__(self, manifest: Manifest, chosen: PredictionSettings) -> None:
+        assert not isinstance(manifest.temperature, list)
         self.classes, self.temperature = np.array(manifest.classes, object), manifest.temperature or 1.0
         self.threshold = LABEL_THRESHOLD if chosen.threshold is None else chosen.threshold
         self.top_k = _top_k(chosen.top_k, manifest)
@@ -119,6 +143,7 @@ def renderer(manifest: Manifest, chosen: PredictionSettings, preprocessing: Prep
     """The renderer of the model's task. masks: the folder for a segmentation's PNG files."""
     made: dict[str, Callable[[], Renderer]] = {
         "classification": lambda: Classes(manifest, chosen),
+        "heads": lambda: OfHeads(manifest, chosen),
         "multilabel": lambda: Labels(manifest, chosen),
         "regression": lambda: Values(manifest),
         "segmentation": lambda: Masks(preprocessing, masks),

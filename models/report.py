@@ -13,12 +13,15 @@ from models.calibration import Reliability
 from models.confusion import most_confused
 from models.curves import curve_charts
 from models.report_charts import MOST_CLASSES, confusion_charts, regression_charts, reliability_charts, share_chart
-from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note, text
+from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note, text, title
 from utils.charts import shortened
 from utils.report import Cell, Charts, Column, Facts, Gallery, Picture, Section, Stat, Stats, Table, Text
 from utils.statistics import Interval
 
 Array = NDArray[Any]
+
+
+LESS_TELLING = ("precision_macro", "recall_macro")  # their trade-off is in the F1
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Failure:
 
 def headline(evaluation: Evaluation, split: str, facts: Mapping[str, str]) -> Section:
     """How good the model is, each figure with its range, and what was trained, how long, where."""
-    scores = [score for score in evaluation.scores if score.name not in ("precision_macro", "recall_macro")]
-    lead = _stat(scores[0], f"{TITLES[scores[0].name]} on {evaluation.images:,} {split} images")
+    scores = [score for score in evaluation.scores if score.name.rpartition("/")[2] not in LESS_TELLING]
+    lead = _stat(scores[0], f"{title(scores[0].name)} on {evaluation.images:,} {split} images")
     blocks = (Stats((lead, *(_stat(score) for score in scores[1:]))), Facts("", facts, folded=False))
     return Section("", blocks, missing_note(evaluation))
 
@@ -76,7 +79,7 @@ def per_class(evaluation: Evaluation, by: str = "") -> Section:
     order = [by, *(name for name in names if name != by)]
     bottom = _bottom([one.scores[by] for one in evaluation.classes])
     columns = (
-        Column("Class"),
+        Column("Target" if evaluation.task == "regression" else "Class"),
         Column("Support", "count"),
         replace(kinds[by], ends=(bottom, 1.0)),
         *(kinds[name] for name in order[1:]),
@@ -89,18 +92,18 @@ def per_class(evaluation: Evaluation, by: str = "") -> Section:
     if by not in PLAIN_NUMBERS:
         note += f" Bars are 95\u00a0% ranges and run from {100 * bottom:.0f} to 100\u00a0%."
     note = f"{note} {missing_note(evaluation)}"
-    return Section("Classes", (Table(columns, rows),), note)
+    return Section("Targets" if evaluation.task == "regression" else "Classes", (Table(columns, rows),), note)
 
 
-def calibration(raw: Reliability, scaled: Reliability | None = None, temperature: float | None = None) -> Section:
+def calibration(
+    raw: Reliability, scaled: Reliability | None = None, temperature: float | None = None, unit: str = "images"
+) -> Section:
     """Whether a probability of 0.9 is right nine times in ten, before and after temperature scaling."""
-    note = (
-        "Below the dotted line the model is too sure of itself, above it not sure enough; a large dot is many images."
-    )
-    note += " ECE, the expected calibration error, is the mean distance of an image from the line."
+    note = f"Below the dotted line the model is too sure of itself, above it not sure enough; large dots: many {unit}."
+    note += f" ECE, the expected calibration error, is the mean distance of {unit} from the line."
     if temperature is not None:
         note += f" Fitted on the validation split: temperature {temperature:.3g}."
-    return Section("Calibration", (Charts(reliability_charts(raw, scaled)),), note)
+    return Section("Calibration", (Charts(reliability_charts(raw, scaled, unit)),), note)
 
 
 def failures(found: Sequence[Failure]) -> Section:

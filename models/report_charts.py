@@ -22,16 +22,19 @@ def confusion_charts(counts: Array, classes: Sequence[str]) -> dict[str, Matrix]
     shares = normalised(counts)
     if len(classes) <= MANY_CLASSES:
         return {"Shares": _matrix("share", shares, classes), "Counts": _matrix("counts", counts, classes)}
-    worst = hardest(counts, HARDEST)
+    wrong = np.count_nonzero(counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts))
+    worst = hardest(counts, int(np.clip(wrong, 2, HARDEST)))
     kept = hardest(counts, MOST_CLASSES)
     return {
-        f"{HARDEST} hardest classes": _matrix("hardest", counts, classes, worst),
+        f"{len(worst)} hardest classes": _matrix("hardest", counts, classes, worst),
         "Shares": _matrix("share", shares, classes, kept),
         "Counts": _matrix("counts", counts, classes, kept),
     }
 
 
-def reliability_charts(raw: Reliability, scaled: Reliability | None = None) -> tuple[Chart, Chart]:
+def reliability_charts(
+    raw: Reliability, scaled: Reliability | None = None, unit: str = "images"
+) -> tuple[Chart, Chart]:
     """Accuracy against confidence, and how the confidence is spread."""
     curves = [Series("perfect", [0.0, 1.0], [0.0, 1.0], "soft", dashed=True), _reliability(raw, "as trained", "train")]
     bars = [Series("as trained", _centres(raw), raw.count / raw.count.sum(), "train", "bar")]
@@ -40,7 +43,7 @@ def reliability_charts(raw: Reliability, scaled: Reliability | None = None) -> t
         bars.append(Series("temperature-scaled", _centres(scaled), scaled.count / scaled.count.sum(), "accent", "bar"))
     share, confidence = Axis("right", percent=True, range=(0, 1.02)), Axis("probability", percent=True, range=(0, 1.02))
     diagram = Chart("reliability", "Right as often as sure?", tuple(curves), confidence, share, square=True)
-    spread = Chart("confidence", "How sure", tuple(bars), confidence, Axis("images", percent=True), square=True)
+    spread = Chart("confidence", "How sure", tuple(bars), confidence, Axis(unit, percent=True), square=True)
     return diagram, spread
 
 
@@ -55,7 +58,8 @@ def share_chart(name: str, title: str, counts: Mapping[str, tuple[Array, str]], 
         for what, (values, color) in counts.items()
     )
     axis = Axis("classes, the most frequent first" if many else "", categories=names, unnamed=many)
-    return Chart(name, title, series, axis, Axis("share", percent=True))
+    top = max(float(np.max(one.y)) for one in series) or 1.0
+    return Chart(name, title, series, axis, Axis("share", percent=True, range=(0, 1.06 * top)))
 
 
 def regression_charts(predicted: Array, target: Array, names: Sequence[str]) -> tuple[Chart, ...]:

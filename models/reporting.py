@@ -1,48 +1,44 @@
 """The report of a finished run, put together from its predictions, its data and its configuration."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from datamodule.data import ImageData
+from datamodule.heads import heads_in
+from datamodule.inventory import SEVERAL
 from models import report
-from models.calibration import probabilities, reliability
-from models.confusion import confusion, most_wrong
-from models.grad_cam import grad_cam, overlaid
-from models.inference import Predictions, example
-from models.mask_pictures import mask_section
+from models.head_report import counts_of, named
+from models.inference import example
+from models.mask_pictures import painted
+from models.prediction_sections import Judged, of_predictions
 from models.runs import Run
-from models.scores import Evaluation
+from models.value_report import value_distribution
 from utils.report import Section, write_report
 
 Array = NDArray[Any]
 SHOWN_INPUTS = 16
-HEATED_AT_ONCE = 4  # images whose gradients are held at a time
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One split of a run: what the network said and how good that is."""
-
-    split: str
-    predictions: Predictions
-    evaluation: Evaluation
-    temperature: float | None
 
 
 def write_run_report(
-    run: Run, config: Mapping[str, Any], facts: Mapping[str, str], judged: Judged, data: ImageData, net: nn.Module
+    run: Run,
+    config: Mapping[str, Any],
+    facts: Mapping[str, str],
+    judged: Judged,
+    data: ImageData,
+    net: nn.Module,
+    further: Sequence[Section] = (),
 ) -> Path:
-    """Writes report/index.html and its PNGs; answers the page's path."""
+    """Writes report/index.html and its PNGs; answers the page's path. further: sections after the learning curves."""
     sections = [
         report.headline(judged.evaluation, judged.split, facts),
         report.learning_curves(run.metrics_file),
+        *further,
         *of_predictions(judged, data, net),
         *of_data(data),
         report.configuration(
@@ -66,95 +62,30 @@ def write_test_report(
     return write_report(folder, title, [headline, *of_predictions(judged, data, net), *_distribution(data)])
 
 
-def of_predictions(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
-    """What the network says of one split, and how wrong that is."""
-    of_task = {"multilabel": _of_labels, "regression": _of_values, "segmentation": _of_masks}
-    return of_task.get(judged.evaluation.task, _of_classes)(judged, data, net)
-
-
-def _of_labels(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
-    return [report.per_class(judged.evaluation)]
-
-
-def _of_values(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
-    found = judged.predictions
-    several = [report.per_class(judged.evaluation)] if len(data.classes) > 1 else []
-    return [report.regression(found.logits, found.target, data.classes), *several]
-
-
-def _of_masks(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
-    pixels = judged.predictions.logits.sum(axis=0)
-    return [
-        report.confusions(pixels, data.classes, "Pixels"),
-        report.per_class(judged.evaluation),
-        mask_section(judged.predictions, data, net),
-    ]
-
-
-def _of_classes(judged: Judged, data: ImageData, net: nn.Module) -> list[Section]:
-    found = judged.predictions
-    probs = probabilities(found.logits)
-    counts = confusion(found.target, found.logits.argmax(1), len(data.classes))
-    return [
-        report.confusions(counts, data.classes),
-        report.per_class(judged.evaluation),
-        _calibration(judged, probs),
-        report.failures(_failures(found, probs, data, net)),
-    ]
-
-
-def _calibration(judged: Judged, probs: Array) -> Section:
-    right = judged.predictions.logits.argmax(1) == judged.predictions.target
-    raw = reliability(probs.max(1), right)
-    if judged.temperature is None:
-        return report.calibration(raw)
-    scaled = probabilities(judged.predictions.logits, judged.temperature)
-    return report.calibration(raw, reliability(scaled.max(1), right), judged.temperature)
-
-
-def _failures(found: Predictions, probs: Array, data: ImageData, net: nn.Module) -> list[report.Failure]:
-    places = most_wrong(probs, found.target)
-    read = data.reader(data.inventory)
-    images = [read(int(found.rows[place])) for place in places]
-    return [
-        report.Failure(
-            image=image,
-            file=str(data.inventory.path[found.rows[place]]),
-            true=data.classes[found.target[place]],
-            predicted=data.classes[probs[place].argmax()],
-            probability=float(probs[place].max()),
-            heat=heat,
-        )
-        for place, image, heat in zip(places, images, _heats(images, data, net), strict=True)
-    ]
-
-
-def _heats(images: Sequence[Array], data: ImageData, net: nn.Module) -> Sequence[Array | None]:
-    """Where the network looks, drawn over what it sees of each image; None of a network that tells no such thing."""
-    if not images:
-        return []
-    seen = np.stack([data.preprocessing.fit(image) for image in images])
-    device = next(net.parameters()).device
-    whole = data.normalize(torch.from_numpy(seen).to(device).permute(0, 3, 1, 2))
-    heats = [grad_cam(net, part) for part in whole.split(HEATED_AT_ONCE)]
-    if any(heat is None for heat in heats):
-        return [None] * len(images)
-    return [overlaid(*pair) for pair in zip(seen, np.concatenate([*heats]), strict=True)]
-
-
 def _distribution(data: ImageData) -> list[Section]:
-    """How often each class, label or pixel of a class is in each split; nothing of values."""
-    if data.kind == "values":
-        return []
+    """How often each class, label or pixel of a class is in each split; how the values are spread."""
     splits = [split for split, images in data.sizes.items() if images and split != "pool"]
-    counts = {split: _counts(data.target[data.inventory.rows(split)], len(data.classes)) for split in splits}
+    targets = {split: data.target[data.inventory.rows(split)].numpy() for split in splits}
+    if data.kind == "values":
+        return [value_distribution(targets, data.classes)]
+    if data.kind == "heads":
+        return _of_each_head(targets, data.classes)
+    counts = {split: _counts(target, len(data.classes)) for split, target in targets.items()}
     unit = {"labels": "labels", "masks": "pixels"}.get(data.kind, "images")
     return [report.class_distribution(counts, data.classes, unit)]
 
 
-def _counts(target: Tensor, classes: int) -> Array:
+def _of_each_head(targets: Mapping[str, Array], classes: Sequence[str]) -> list[Section]:
+    sections = []
+    for place, head in enumerate(heads_in(classes)):
+        counts = {split: counts_of(target, head, place) for split, target in targets.items()}
+        sections += named([report.class_distribution(counts, head.classes)], head)
+    return sections
+
+
+def _counts(target: Array, classes: int) -> Array:
     """Of each class (classes,). target: class numbers (n,), or how much of each class an image has (n, classes)."""
-    counts: Array = (target.bincount(minlength=classes) if target.ndim == 1 else target.sum(0)).numpy()
+    counts: Array = np.bincount(target, minlength=classes) if target.ndim == 1 else target.sum(0)
     return counts
 
 
@@ -174,5 +105,9 @@ def _inputs(data: ImageData) -> Section:
     mean, std = (torch.tensor(part)[:, None, None] for part in (data.preprocessing.mean, data.preprocessing.std))
     images = ((batch.image[:SHOWN_INPUTS] * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     told = data.inventory.path if data.kind == "masks" else data.inventory.label
-    names = [told[row] for row in batch.index[:SHOWN_INPUTS].tolist()]
-    return report.inputs(list(images), [str(name) for name in names])
+    names = [str(told[row]).strip(SEVERAL).replace(SEVERAL, ", ") for row in batch.index[:SHOWN_INPUTS].tolist()]
+    masks = batch.target[:SHOWN_INPUTS].numpy() if data.kind == "masks" else None
+    shown = (
+        list(images) if masks is None else [painted(one / 255, mask) for one, mask in zip(images, masks, strict=True)]
+    )
+    return report.inputs(shown, names)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from utils.statistics import Interval
 
-Task = Literal["classification", "multilabel", "regression", "segmentation"]
+Task = Literal["classification", "heads", "multilabel", "regression", "segmentation"]
+Temperature = float | list[float] | None  # a number for each head, where there are several
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -44,12 +45,12 @@ MISSING = "–"
 class Score:
     """One figure of merit with its 95 % interval."""
 
-    name: str  # a key of TITLES
+    name: str  # a key of TITLES, after "head/" where there are several
     interval: Interval
 
     @property
     def title(self) -> str:
-        return TITLES[self.name]
+        return title(self.name)
 
     @property
     def value(self) -> float:
@@ -83,6 +84,12 @@ class Evaluation:
         raise KeyError(f"{self.task} has no {name!r}; it has {', '.join(score.name for score in self.scores)}")
 
 
+def title(name: str) -> str:
+    """A figure's name as people read it: "Accuracy", "Accuracy, digit"."""
+    head, _, figure = name.rpartition("/")
+    return f"{TITLES[figure]}, {head}" if head else TITLES[figure]
+
+
 def text(name: str, interval: Interval | None) -> tuple[str, str]:
     """The figure and its range as people read them: ("97.0 %", "94.3 – 98.5 %")."""
     if interval is None:
@@ -94,7 +101,7 @@ def text(name: str, interval: Interval | None) -> tuple[str, str]:
 
 def rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     """Title, figure and 95 % range of each score, for the closing table."""
-    undefined = [(TITLES[name], MISSING, "undefined here") for name in evaluation.undefined]
+    undefined = [(title(name), MISSING, "undefined here") for name in evaluation.undefined]
     return [(score.title, *text(score.name, score.interval)) for score in evaluation.scores] + undefined
 
 

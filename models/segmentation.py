@@ -12,7 +12,7 @@ from datamodule.transforms import IGNORED
 from models.class_weights import give, of_classes
 from models.evaluation import evaluate_segmentation
 from models.named_metrics import named_metrics
-from models.scores import Evaluation
+from models.scores import Evaluation, Temperature
 from models.task import ImageTask
 
 Array = NDArray[Any]
@@ -52,7 +52,7 @@ class Segmentation(ImageTask):
         counts = pixel_confusion(logits.argmax(1), target, self.num_classes)
         return counts, counts.sum(2)
 
-    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Evaluation:
+    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         """logits: pixels by true and predicted class, as `kept` gives them."""
         return evaluate_segmentation(logits, classes, np.random.default_rng(0))
 

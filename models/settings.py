@@ -37,6 +37,7 @@ class RunSettings:
 class TrainerSettings:
     """The training loop's limits, devices and speed."""
 
+    tune: bool = False
     max_epochs: int = 30
     max_steps: int = -1
     max_time: str | None = None
@@ -74,14 +75,12 @@ class TrainerSettings:
             duration(self.max_time)
 
 
-def duration(text: str) -> timedelta:
-    """A time span from "DD:HH:MM:SS"."""
+def duration(text: str, key: str = "trainer.max_time") -> timedelta:
+    """A time span from "DD:HH:MM:SS"; key: what an error is about."""
     if not re.fullmatch(r"\d+:\d+:\d+:\d+", str(text)):
-        raise ValueError(
-            f'trainer.max_time={text}: write it as "DD:HH:MM:SS" (quoted in yaml), 00:00:30:00 is half an hour'
-        )
+        raise ValueError(f'{key}={text}: write it as "DD:HH:MM:SS" (quoted in yaml), 00:00:30:00 is half an hour')
     days, hours, minutes, seconds = (int(part) for part in str(text).split(":"))
     span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if not span:
-        raise ValueError(f"trainer.max_time={text} trains nothing: use a span above 0")
+        raise ValueError(f"{key}={text} trains nothing: use a span above 0")
     return span

@@ -32,12 +32,17 @@ def start(config: Config, chosen: RunSettings, override: Override) -> Start:
 
     config: as composed from the command line. override: lays the command line's values over a stored configuration.
     """
-    if int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))) > 0:
+    if is_further_rank():
         return _further_rank(chosen)
     begun = _resumed(chosen, override) or _reproduced(chosen, override) or _new(config, chosen)
     begun.run.lock()
     os.environ[SHARED_RUN] = str(begun.run.folder)
     return begun
+
+
+def is_further_rank() -> bool:
+    """Whether another process of a distributed run leads."""
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))) > 0
 
 
 def _new(config: Config, chosen: RunSettings) -> Start:

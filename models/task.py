@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from datamodule.batches import Batch
-from models.scores import Evaluation, Task
+from datamodule.data import ImageData
+from models.distillation import Distillation, softmax_distance
+from models.scores import Evaluation, Task, Temperature
 
 Array = NDArray[Any]
 Optimizer = torch.optim.Optimizer
@@ -23,7 +25,7 @@ class ImageTask(pl.LightningModule):
     """A network with its loss, metrics, optimizer and schedule; a task says what loss and metrics see of the logits.
 
     net: image (B, C, H, W) float → logits. optimizer: called with the network. schedule: called with the optimizer,
-    total_steps and steps_per_epoch. metrics: torchmetrics by name, logged as `val/<name>`.
+    total_steps and steps_per_epoch. metrics: torchmetrics by name, logged as `val/<name>`. distill: a teacher or none.
 
     Each training step's random numbers (dropout, drop path) come from (seed, epoch, batch, rank) alone, so that a run
     resumed in mid-epoch draws what the undisturbed one would have drawn.
@@ -39,13 +41,24 @@ class ImageTask(pl.LightningModule):
         schedule: Schedule,
         metrics: Mapping[str, Metric],
         seed: int,
+        distill: Distillation | None = None,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.make_optimizer, self.make_schedule, self.seed = net, loss, optimizer, schedule, seed
+        self.distill = None if distill is None or distill.teacher is None else distill
         self.metrics = MetricCollection(dict(metrics), prefix="val/")
         # (sum of losses over images, images); no buffers, since averaged weights would average them too
         self.loss_sums = {"train": torch.zeros(2), "val": torch.zeros(2)}
         self.left_out: Tensor | None = None  # (rows of the inventory,) bool: forwarded, but not in the training loss
+
+    def prepare(self, data: ImageData) -> None:
+        """What a training needs besides; raises ValueError where data and teacher do not belong together."""
+        if self.distill is not None:
+            self.distill.load(self.name, data.classes, data.preprocessing)
+
+    def choices(self) -> dict[str, Any]:
+        """What `prepare` settled on, as values of this task's configuration."""
+        return {} if self.distill is None else {"distill": self.distill.settled()}
 
     def forward(self, image: Tensor) -> Tensor:
         return self.net(image)
@@ -54,6 +67,8 @@ class ImageTask(pl.LightningModule):
         """The loss, and the logits for callbacks that look at each sample."""
         logits = self(batch.image)
         loss = self.loss_of(logits, batch, stage)
+        if stage == "train" and self.distill is not None:
+            loss = self.distill.loss(loss, batch.image, logits, self.distance)
         self._add_loss(loss.detach().float(), len(batch.image), stage)
         if stage == "val":
             self.metrics.update(self.prediction(logits), self.truth(batch.target))
@@ -72,6 +87,11 @@ class ImageTask(pl.LightningModule):
 
     training_step = partialmethod(step, stage="train")
     validation_step = partialmethod(step, stage="val")
+
+    def distance(self, logits: Tensor, taught: Tensor) -> Tensor:
+        """How far the answers are from a teacher's to the same batch; both (B, …)."""
+        assert self.distill is not None
+        return softmax_distance(logits, taught, self.distill.temperature)
 
     def prediction(self, logits: Tensor) -> Tensor:
         """What the metrics see; float32, since a metric in bf16 counts wrong."""
@@ -105,16 +125,20 @@ class ImageTask(pl.LightningModule):
         """The node that `build` makes this task's network from. node: the same of what `models` names."""
         return node
 
-    def temperature(self, logits: Array, target: Array) -> float | None:
+    def temperature(self, logits: Array, target: Array) -> Temperature:
         """What to divide logits by so that probabilities can be trusted; None where a task has no probabilities."""
         return None
 
-    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: float | None) -> Evaluation:
+    def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         """Every figure of merit of one split; the bootstrap's random numbers are fixed, so figures repeat."""
         raise NotImplementedError
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        seed = step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank)
+        self.seed_step(self.current_epoch, batch_idx, self.global_rank)
+
+    def seed_step(self, epoch: int, batch_idx: int, rank: int = 0) -> None:
+        """Sets what dropout and the like draw from in this step."""
+        seed = step_seed(self.seed, epoch, batch_idx, rank)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would visit every kind of device, 0.9 ms a step
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)

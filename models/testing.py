@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.table import Table
@@ -21,8 +21,9 @@ from models.label_errors import findings
 from models.label_pages import present
 from models.onnx_file import export_onnx, require_onnx
 from models.outcome import predictions_csv
+from models.prediction_sections import Judged
 from models.predictor import device
-from models.reporting import Judged, write_test_report
+from models.reporting import write_test_report
 from models.runs import Run, find
 from models.scores import MISSING, TITLES, ClassScores, Evaluation, missing_note, rows, text
 from models.settings import TrainerSettings
@@ -50,25 +51,45 @@ class Tested:
     speed: latency.Speed | None = None
     verdict: list[str] = field(default_factory=list)  # of the comparison
     files: dict[str, Path] = field(default_factory=dict)
+    engines: "Engines | None" = None
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
         return {heading: judged.evaluation for heading, judged in self.judged.items()}
 
 
-def test(run: Run | None, config: Config, chosen: TesterSettings) -> Tested:
+class Engines(Protocol):
+    """The engines that could serve the model, side by side (serving.engines.comparison)."""
+
+    facts: dict[str, str]
+
+    def table(self) -> Table: ...
+    def write(self, folder: Path) -> dict[str, Path]: ...
+
+
+CompareEngines = Callable[[Candidate, Run | None, Config, TesterSettings], Engines]
+
+
+def test(
+    run: Run | None, config: Config, chosen: TesterSettings, compare_engines: CompareEngines | None = None
+) -> Tested:
     """Measures a run's model, or with run=None timm's, and writes what was found below its run folder.
 
-    config: the run's own, with the command line's values. Raises ValueError for what does not fit together.
+    config: the run's own, with the command line's values. compare_engines: handed in where it is asked for. Raises
+    ValueError for what does not fit together.
     """
     if chosen.export:
         require_onnx()
     prepare_torch(settings(TrainerSettings, config["trainer"], "trainer."))
     began = time.monotonic()
     candidate = of_timm(config, chosen) if run is None else of_run(run, config, chosen)
+    if chosen.label_errors and candidate.task.name != "classification":
+        raise ValueError(f"tester.label_errors judges one class an image, this model is of task={candidate.task.name}")
     judged = _judged(candidate, config, chosen)
     tested = Tested(candidate, judged, time.monotonic() - began)
     tested = replace(tested, speed=_speed(candidate, config, chosen), verdict=_verdict(tested, config, chosen))
+    if compare_engines is not None:
+        tested = replace(tested, engines=compare_engines(candidate, run, config, chosen))
     folder = results_folder(run, chosen, candidate)
     return tested if folder is None else replace(tested, files=_written(folder, tested, run, chosen))
 
@@ -103,8 +124,6 @@ def device_of(config: Config) -> torch.device:
 
 
 def _speed(candidate: Candidate, config: Config, chosen: TesterSettings) -> latency.Speed | None:
-    if chosen.trt_opt:
-        latency.say_how_to_get_tensorrt()
     if not chosen.measure_speed:
         return None
     data = candidate.data
@@ -120,11 +139,22 @@ def _verdict(tested: Tested, config: Config, chosen: TesterSettings) -> list[str
     own = run.read()
     own["trainer"] |= {"accelerator": config["trainer"]["accelerator"]}
     other = of_run(run, own, replace(chosen, checkpoint="auto"))
+    _refuse_unlike(tested.candidate, other, chosen.compare)
     first, second = (
         Side(one.name, list(judged.values())[-1].predictions, one.data.inventory)
         for one, judged in ((tested.candidate, tested.judged), (other, _judged(other, own, chosen)))
     )
     return compare(next(iter(tested.evaluations.values())).task, first, second)
+
+
+def _refuse_unlike(first: Candidate, second: Candidate, name: str) -> None:
+    """Raises ValueError where two models answer different questions; single classes may be named otherwise."""
+    if first.task.name != second.task.name:
+        raise ValueError(f"tester.compare={name} is of task={second.task.name}, {first.name} of {first.task.name}")
+    if first.task.name != "classification" and first.data.classes != second.data.classes:
+        raise ValueError(
+            f"tester.compare={name} knows {list(second.data.classes)}, {first.name} {list(first.data.classes)}"
+        )
 
 
 def results_folder(run: Run | None, chosen: TesterSettings, candidate: Candidate) -> Path | None:
@@ -145,7 +175,7 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
     data, net = tested.candidate.data, tested.candidate.net
     files = {"table": folder / "table.csv", "answers": folder / "predictions.csv"}
     write_whole(files["table"], table_csv(tested))
-    write_whole(files["answers"], predictions_csv(judged.predictions, data, judged.evaluation.task))
+    write_whole(files["answers"], predictions_csv(judged.predictions, data, judged.evaluation.task, judged.temperature))
     title = f"{tested.candidate.name} on {chosen.data or 'its test split'}"
     facts = _facts(tested) | {"figures": heading}
     files["report"] = write_test_report(folder / "report", title, facts, judged, data, net)
@@ -155,7 +185,7 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
     if chosen.export:
         files["onnx"] = folder / "model.onnx"
         _export(tested.candidate, run, files["onnx"])
-    return files
+    return files | (tested.engines.write(folder) if tested.engines else {})
 
 
 def _export(candidate: Candidate, run: Run | None, file: Path) -> None:
@@ -191,6 +221,8 @@ def tell(tested: Tested) -> None:
     """The table, the comparison and where everything lies."""
     out = console()
     out.print(_table(tested))
+    if tested.engines:
+        out.print(tested.engines.table())
     lines = [("compared", line) for line in tested.verdict] + list(_facts(tested).items())
     for name, fact in lines + [(name, str(file)) for name, file in tested.files.items()]:
         out.print(f"{name:9}{fact}", soft_wrap=True, markup=False)
@@ -246,6 +278,7 @@ def _facts(tested: Tested) -> dict[str, str]:
         "images": lambda: f"{first.images:,} of {candidate.data.inventory.root} in {tested.seconds:.1f} s",
         "speed": lambda: tested.speed.where if tested.speed else "",
         "classes": partial(missing_note, first),
+        **{name: partial(str, fact) for name, fact in (tested.engines.facts if tested.engines else {}).items()},
         "more": lambda: "figures of each class: table.csv" if len(first.classes) > MOST_CLASSES_IN_TABLE else "",
     }
     return {name: said for name, make in facts.items() if (said := make())}

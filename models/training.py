@@ -4,6 +4,7 @@ import copy
 import logging
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from datamodule.data import ImageData
 from models.callbacks import FiniteLoss, Limits, Progress
 from models.checkpoint import WholeFiles
 from models.inference import example, sample
-from models.model_file import load_weights, start_from, weights_sha256
-from models.outcome import Outcome, conclude
+from models.model_file import load_weights, read_manifest, start_from, weights_sha256
+from models.outcome import Further, Outcome, conclude, no_more
 from models.record import environment
 from models.runs import Run, find
 from models.settings import TrainerSettings, duration
@@ -26,15 +27,23 @@ from models.task import ImageTask
 from utils.build import build, check_third_party, settings
 
 log = logging.getLogger(__name__)
+BATCH_SIZE, RATE = 64, 1e-3  # to measure with, where they are to be found
 Config = dict[str, Any]
+Choose = Callable[[Config, Run, ImageTask, ImageData], None]  # completes a configuration that says auto, in place
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a caller above hands in: data that are already prepared, and further callbacks."""
+    """What a caller above hands in.
+
+    data: already prepared. callbacks: further ones. choose: makes the choices that need short trainings. sections: what
+    else the run's report has; None: no report.
+    """
 
     data: ImageData | None = None
     callbacks: tuple[pl.Callback, ...] = ()
+    choose: Choose | None = None
+    sections: Further | None = no_more
 
 
 def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()) -> Outcome:
@@ -52,7 +61,7 @@ def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()
             if not _is_out_of_memory(error) or not _halve_batch(config):
                 raise
         resume = False
-    return conclude(config, run, *fitted)
+    return conclude(config, run, *fitted, parts.sections)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -74,7 +83,10 @@ def _halve_batch(config: Config) -> bool:
 def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Trainer, ImageTask, ImageData]:
     limits = settings(TrainerSettings, config["trainer"], "trainer.")
     prepare_torch(limits)
-    data: ImageData = parts.data or build(config["datamodule"], seed=config["seed"])
+    data_node = stand_in(config, "datamodule", "batch_size", BATCH_SIZE)
+    data: ImageData = parts.data or build(data_node, seed=config["seed"])
+    if config["datamodule"]["batch_size"] == "auto":
+        data.batch_size = BATCH_SIZE
     data.prepare()
     if resume:
         _refuse_other_data(run, data)
@@ -89,6 +101,9 @@ def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Train
         "weights": {"initial": weights_sha256(task.net.state_dict()), "parent": parent},
     }
     settle_choices(config, limits, task, data)
+    if parts.choose and not resume:
+        parts.choose(config, run, task, data)
+    refuse_unchosen(config)
     trainer = make_trainer(config, run, task, data, parts.callbacks)
     if trainer.is_global_zero:
         run.write(config | {"record": run.read()["record"] if resume else record})
@@ -114,7 +129,9 @@ def make_task(config: Config, data: ImageData) -> ImageTask:
     )
     if hasattr(net, "prepare"):
         net.prepare(sample(data))
-    return task_around(net, config, data, data.target[data.inventory.rows("train")])
+    task = task_around(net, config, data, data.target[data.inventory.rows("train")])
+    task.prepare(data)
+    return task
 
 
 def task_around(net: nn.Module, config: Config, data: ImageData, examples: Tensor | None = None) -> ImageTask:
@@ -124,7 +141,7 @@ def task_around(net: nn.Module, config: Config, data: ImageData, examples: Tenso
         net=net,
         optimizer=build(config["optimizers"]),
         schedule=build(config["schedulers"]),
-        num_classes=len(data.classes),
+        num_classes=config["task"].get("num_classes") or len(data.classes),
         examples=examples,
         seed=config["seed"],
     )
@@ -137,9 +154,20 @@ def _start_from_weights(config: Config, task: ImageTask) -> str | None:
         return None
     file = source if str(source).endswith(".safetensors") else find(source, config["logs"]).model_file
     weights = load_weights(file)
+    _refuse_other_task(Path(file).with_name("model.json"), task)
     fresh = start_from(task.net, weights)
     log.info("weights from %s%s", file, f"; as initialised (other shape or new): {', '.join(fresh)}" if fresh else "")
     return weights_sha256(weights)
+
+
+def _refuse_other_task(manifest: Path, task: ImageTask) -> None:
+    """Raises ValueError where a model's weights are of values and the task's are not, or the other way round."""
+    other = read_manifest(manifest.parent).task if manifest.is_file() else task.name
+    if "regression" in {other, task.name} and other != task.name:
+        raise ValueError(
+            f"resume_weights_training={manifest.parent} holds weights of task={other}, this run is of "
+            f"task={task.name}: a regression starts from a regression's weights alone"
+        )
 
 
 def _refuse_other_data(run: Run, data: ImageData) -> None:
@@ -165,6 +193,8 @@ def settle_choices(config: Config, limits: TrainerSettings, task: ImageTask, dat
     shape = data.preprocessing
     config["datamodule"] |= {"height": shape.height, "width": shape.width, "channels": shape.channels}
     config["datamodule"] |= {"mean": list(shape.mean), "std": list(shape.std)}
+    for key, value in task.choices().items():
+        config["task"][key] |= value
     if limits.speed == "auto":
         config["trainer"] |= _measured_speed(config, limits, task, data)
     torch.set_num_threads(config["trainer"]["threads"] or torch.get_num_threads())
@@ -172,12 +202,30 @@ def settle_choices(config: Config, limits: TrainerSettings, task: ImageTask, dat
     Speed(config["trainer"]["speed"]).apply(task.net)
 
 
-def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> Config:
+def refuse_unchosen(config: Config) -> None:
+    """Raises ValueError where the configuration still leaves something open: nobody was handed in to choose it."""
+    for group, key in (("optimizers", "option"), ("optimizers", "lr"), ("datamodule", "batch_size")):
+        if config[group].get(key) == "auto":
+            raise ValueError(f"{group}.{key}=auto: this command does not choose it; use train.py or give a value")
+
+
+def stand_in(config: Config, group: str, key: str, value: float) -> Config:
+    """A group's node with a value to measure with, as long as its own is still to be found."""
+    node: Config = config[group]
+    return node | {key: value} if node.get(key) == "auto" else node
+
+
+def device_of(limits: TrainerSettings) -> torch.device:
+    """Where this process trains."""
     probe = pl.Trainer(accelerator=limits.accelerator, devices=1, logger=False, enable_checkpointing=False)
-    batch = example(data, probe.strategy.root_device)
+    return probe.strategy.root_device
+
+
+def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> Config:
+    batch = example(data, device_of(limits))
     usual = torch.get_num_threads()
     threads = [usual] if limits.threads or usual == 1 or batch.image.device.type != "cpu" else [1, usual]
-    bench = Bench(task.net, task.loss, build(config["optimizers"]), batch.image, batch.target)
+    bench = Bench(task.net, task.loss, build(stand_in(config, "optimizers", "lr", RATE)), batch.image, batch.target)
     best, table = choose(bench, limits.max_epochs * data.steps_per_epoch(), threads)
     log.info(spelt(best, table))
     return {"speed": best.mode, "threads": best.threads}

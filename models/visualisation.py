@@ -15,7 +15,8 @@ from torch import Tensor
 from datamodule.data import ImageData
 from models import report
 from models.inference import Predictions
-from models.reporting import Judged, of_data, of_predictions
+from models.prediction_sections import Judged, of_predictions
+from models.reporting import of_data
 from models.runs import Run
 from models.task import ImageTask
 from utils.report import Section, write_report

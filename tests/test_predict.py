@@ -46,13 +46,14 @@ def test_probabilities_are_those_of_the_runs_own_evaluation(command, tmp_path, i
     assert "60 images" in done.stdout and f"{tmp_path / 'a.csv'}" in done.stdout
     assert sorted(set(tmp_path.rglob("*")) - set(before) - set(tmp_path.glob("*.txt"))) == [tmp_path / "a.csv"]
     answers = {row["path"]: row for row in table(tmp_path / "a.csv")}
-    temperature = json.loads((run / "model.json").read_text())["temperature"]
+    assert json.loads((run / "model.json").read_text())["temperature"] != 1  # so that scaled and raw ones differ
     evaluated = table(run / "predictions_test.csv")
     assert len(evaluated) > 3 and len(answers) == 60
     for row in evaluated:
-        answer, probs = answers[row["path"]], np.array([float(row[f"p:{name}"]) for name in "abc"]) ** (1 / temperature)
-        assert answer["predicted"] == row["predicted"]
-        assert float(answer["probability"]) == pytest.approx((probs / probs.sum()).max(), abs=1e-4)
+        answer = answers[row["path"]]
+        assert answer["predicted"] == row["predicted"] and answer["class_2"] != row["predicted"]
+        assert float(answer["probability"]) == pytest.approx(float(row["probability"]), abs=2e-6)
+        assert float(answer["probability_2"]) == pytest.approx(float(row[f"p:{answer['class_2']}"]), abs=2e-6)
 
 
 @pytest.fixture

@@ -24,6 +24,28 @@ def predictions(tmp_path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def judged(command, tmp_path: Path, data: Path, *options: str) -> tuple[str, list[dict[str, str]]]:
+    """What test.py says of a checkpoint on all the images, and its rows of those that the training ended with."""
+    run = tmp_path / "logs/default/one"
+    done = command("test.py", f"run={run}", f"logs={tmp_path / 'logs'}", f"tester.data={data}", "tester.compare=one",
+                   f"tester.checkpoint={run / 'checkpoints/best.ckpt'}", *options)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [folder] = (run / "test").glob("best-*")
+    assert (folder / "report/index.html").is_file()
+    with (folder / "predictions.csv").open() as file:
+        said = {row["path"]: row for row in csv.DictReader(file)}
+    with (folder / "table.csv").open() as file:
+        known = json.loads((run / "model.json").read_text())["classes"]
+        assert {"", *known} == {row["class"] for row in csv.DictReader(file)}
+    return done.stdout, [said[row["path"]] for row in predictions(tmp_path)]
+
+
+def same(rows: list[dict[str, str]], others: list[dict[str, str]], tolerance: float = 2e-6) -> bool:
+    """Equal words, and numbers that differ by no more than batches of another size make them."""
+    pairs = [(one[key], other[key]) for one, other in zip(rows, others, strict=True) for key in one]
+    return all(one == other or float(one) == pytest.approx(float(other), abs=tolerance) for one, other in pairs)
+
+
 @pytest.fixture
 def composed_digits(tmp_path):
     """A CSV of 500 pictures of 8 x 16 pixels, two digits of 0 to 3 side by side, labelled by those that are there."""
@@ -75,6 +97,9 @@ def test_multilabel_learns_which_digits_are_in_a_picture(command, tmp_path, comp
     with (tmp_path / "p.csv").open() as file:
         said = {row["path"]: row["predicted"] for row in csv.DictReader(file)}
     assert all(said[row["path"]] == row["predicted"] for row in rows)
+    printed, again = judged(command, tmp_path, composed_digits, "tester.tta=[shift]")
+    assert "5 views (shifts of 1 px)" in printed and "mAP +0 points" in printed
+    assert [row["label"] for row in again] == [row["label"] for row in rows]
 
 
 def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
@@ -102,6 +127,11 @@ def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
     with (tmp_path / "p.csv").open() as file:
         said = {row["path"]: row["across"] for row in csv.DictReader(file)}
     assert all(float(said[row["path"]]) == pytest.approx(float(row["predicted:across"]), abs=1e-3) for row in rows)
+    printed, again = judged(command, tmp_path, blobs)
+    assert "RMSE +0 (+0 – +0): no difference was found" in printed and same(again, rows, 1e-3)
+    refused = command("train.py", "resume_weights_training=one", "datamodule.n_samples=200", *SMALL[:2])
+    assert refused.returncode == 2
+    assert "weights of task=regression, this run is of task=classification" in refused.stderr
 
 
 @pytest.fixture
@@ -147,6 +177,8 @@ def test_segmentation_learns_shapes_on_photos(command, tmp_path, shapes):
             np.asarray(Image.open(tmp_path / file)) for file in (f"p_masks/{name}.jpg.png", f"shapes/masks/{name}.png")
         )
         assert (said == truth).mean() == pytest.approx(float(row["right"]), abs=2e-3)
+    printed, again = judged(command, tmp_path, shapes, "tester.measure_speed=True")
+    assert "Mean IoU +0 points" in printed and "Latency p99" in printed and same(again, predictions(tmp_path), 1e-3)
 
 
 def test_a_segmentation_killed_in_mid_epoch_goes_on_to_the_undisturbed_weights(command, launch, tmp_path, shapes):

@@ -65,7 +65,8 @@ def test_the_figures_are_those_that_the_training_ended_with(command, logs):
 
 def test_other_images_several_views_speed_comparison_and_label_errors_in_one_command(command, logs, images):
     done = command("test.py", "run=long", f"logs={logs}", f"tester.data={images}", "tester.tta=[flip,shift]",
-                   "tester.measure_speed=True", "tester.trt_opt=True", "tester.compare=short",
+                   "tester.measure_speed=True", "tester.trt_opt=True", "engine=openvino", "engine.type=fp32",
+                   "engine.threads=1", "tester.compare=short",
                    "tester.label_errors=True", "datamodule.batch_size=30")  # fmt: skip
     assert done.returncode == 0, done.stderr
     [folder] = (logs / "default/long/test").glob(f"{images.name}-*")
@@ -73,9 +74,21 @@ def test_other_images_several_views_speed_comparison_and_label_errors_in_one_com
     assert "test, 10 views (flip and shifts of 1 px)" in headings and "10 views" in done.stdout
     assert len(table(folder / "predictions.csv")) == len(table(folder / "label_errors.csv")) == 90
     assert "Latency p99" in done.stdout and "images/s in batches of 30" in done.stdout
-    assert "pip install torch-tensorrt" in done.stdout
+    assert "there is no validation split" in done.stdout  # these are other images than the run's
+    rows = [row for row in table(folder / "engines.csv") if row["engine"] == "openvino fp32"]
+    assert [row["batch"] for row in rows] == ["1", "8", "32"] and {row["precision"] for row in rows} == {"fp32"}
+    assert float(rows[0]["agreement"]) > 0.99 and float(rows[0]["peak_mib"]) > 10 and float(rows[0]["size_mib"]) > 0.01
+    assert (folder / "engines.png").is_file() and "times as fast as eager fp32" in done.stdout
     assert "exact McNemar" in done.stdout and "on 90 images" in done.stdout and "with a chance of" in done.stdout
     assert not (logs / "default/short/test").exists()
+
+
+def test_an_engine_that_cannot_be_had_is_refused_with_the_command_that_installs_it(command, logs):
+    done = command("test.py", f"run={logs / 'default/long'}", "tester.trt_opt=True", "engine=tensorrt")
+    assert done.returncode == 0, done.stderr
+    said = next(line for line in done.stdout.splitlines() if line.startswith("refused"))
+    assert "tensorrt fp16: needs" in said and ("NVIDIA GPU" in said or "requirements-tensorrt.txt" in said)
+    assert "images of the validation split" in done.stdout and "eager fp32 is the fastest of 1" in done.stdout
 
 
 def test_views_are_those_that_training_made(command, logs):
@@ -90,7 +103,9 @@ def test_a_checkpoint_of_a_run_is_tested_in_place_of_its_model_even_before_the_r
     (run / "model.json").unlink()
     done = command("test.py", f"tester.checkpoint={run / 'checkpoints/best.ckpt'}")
     assert done.returncode == 0, done.stderr
-    assert (run / "test/best/predictions.csv").read_bytes() == (run / "predictions_test.csv").read_bytes()
+    said, known = table(run / "test/best/predictions.csv"), table(run / "predictions_test.csv")
+    told = ("path", "label", "predicted")  # no temperature was fitted for it
+    assert [[row[key] for key in told] for row in said] == [[row[key] for key in told] for row in known]
 
 
 def test_a_timm_network_with_a_file_of_weights_needs_no_run(command, images, tmp_path):
@@ -137,9 +152,17 @@ def with_empty_folder(place: Path, logs: Path) -> tuple[str, ...]:
     return (f"tester.data={place / 'data'}",)
 
 
+def of_another_task(place: Path, logs: Path) -> tuple[str, ...]:
+    shutil.copytree(logs / "default/long", place / "other")
+    manifest = json.loads((place / "other/model.json").read_text()) | {"task": "multilabel"}
+    (place / "other/model.json").write_text(json.dumps(manifest))
+    return (f"run={place / 'other'}",)
+
+
 REFUSED = {
     "run without a model": (without_model, "holds no model"),
     "checkpoint of another class count": (of_two_classes, "was trained on 2 classes, the model to be tested has 3"),
+    "model of another task": (of_another_task, "is a model of task=multilabel, full_configurations.yaml beside"),
     "unknown class": (with_unknown_class, "classes that the model does not know: zebra; it knows a, b, c"),
     "broken image": (with_broken_image, "a/1.png cannot be read as an image"),
     "empty folder": (with_empty_folder, "no image in it"),
@@ -150,6 +173,8 @@ REFUSED = {
     "misspelt key of the run": (lambda *_: ("datamodule.bach_size=2",), "did you mean datamodule.batch_size"),
     "unknown view": (lambda *_: ("tester.tta=[spin]",), "there is no view 'spin'; use flip, shift"),
     "another group": (lambda *_: ("models=resnet18",), "the stored run has its own models"),
+    "unknown engine": (lambda *_: ("engine=warp",), "Could not find 'engine/warp'"),
+    "misspelt key of the engine": (lambda *_: ("engine=openvino", "engine.tpye=int8"), "did you mean type"),
     "nothing to test on": (lambda *_: ("run=null", "models=resnet18"), "name labelled images with tester.data"),
 }  # fmt: skip
 
@@ -162,7 +187,8 @@ def test_a_mistake_is_refused_in_words(command, logs, tmp_path, mistake):
     assert "Traceback" not in done.stderr
 
 
-def test_both_main_files_have_the_same_groups():
+def test_both_main_files_have_the_same_groups_but_for_each_commands_own():
     mains = [yaml.safe_load((ROOT / "configuration" / name).read_text()) for name in ("configs.yaml", "test.yaml")]
     first, second = ({str(item) for item in main["defaults"]} for main in mains)
-    assert first == second
+    own = tuple(f"{{'{group}'" for group in ("tune", "active", "trigger", "promotion", "engine"))
+    assert [group for group in first ^ second if not group.startswith(own)] == []

@@ -1,16 +1,20 @@
 """The one place beside the entry points that knows Hydra: command line in, checked configuration, built objects out."""
 
+import copy
 import functools
 import hashlib
 import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -41,8 +45,16 @@ PATH_KEYS = {
     "checkpoint",
     "data",
     "server",
+    "published",
 }
 PATH_KEYS |= {"compare", "teacher", "resume_full_training", "resume_weights_training", "pretrained", "database"}
+PATH_KEYS |= {"certificate", "private_key", "token_file", "arguments", "worker_arguments"}
+
+NO_PATHS = {"active.compare"}  # though their last part is called like one
+
+# What optimizers.option=auto reads in an optimizer's node; and the values that a training measures before it builds.
+OF_THE_CHOICE = ("option", "candidates", "num_epochs", "max_step_count", "max_training_time", "lr_range", "search")
+MEASURED = ("optimizers.lr", "datamodule.batch_size")
 
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
 
@@ -76,7 +88,7 @@ def prepared(argument: str, multirun: bool = False) -> list[str]:
     key, equals, value = argument.partition("=")
     if not equals or key.startswith("-"):
         return [argument]
-    if key.rpartition(".")[2] in PATH_KEYS:
+    if key.rpartition(".")[2] in PATH_KEYS and key not in NO_PATHS:
         return [f"{key}={value if multirun and _parses(argument) else _quoted_path(value)}"]
     if key == "optimizers.option" and value not in ("auto", "null"):
         key = "optimizers"
@@ -144,6 +156,73 @@ def plain(cfg: Any) -> Any:
     return OmegaConf.to_container(cfg, resolve=True)
 
 
+def composed(base: Sequence[str], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain configuration of a command line `base` with further overrides laid over it, as Hydra would give it.
+
+    Compositions are kept for each choice of groups, so that one that differs in values alone takes a few ms. A value
+    may only be given to a key that is there; a relative path counts from the working directory.
+    """
+    try:
+        return _composed(base, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(explained(error)) from error
+
+
+def _composed(base: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+    groups = tuple(text for text in overrides if (CONFIGURATION / text.partition("=")[0]).is_dir())
+    config = copy.deepcopy(_skeleton((*base, *groups)))
+    for override in OverridesParser.create().parse_overrides([text for text in overrides if text not in groups]):
+        key = override.key_or_group
+        if OmegaConf.select(config, key, default=config) is config:
+            raise ConfigurationError(f"{key}: there is no such key in this configuration; {nearest(key, known_keys())}")
+        OmegaConf.update(config, key, override.value())
+    return plain(config)
+
+
+@functools.lru_cache(maxsize=64)
+def _skeleton(overrides: tuple[str, ...]) -> DictConfig:
+    """A composition with its interpolations; within a `hydra.main` function or without."""
+    given = [part for text in overrides for part in prepared(text)]
+    if GlobalHydra.instance().is_initialized():
+        return compose("configs", overrides=given)
+    with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+        return compose("configs", overrides=given)
+
+
+def absolute(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose relative paths count from nowhere but the root, for a process that starts elsewhere."""
+    places = ("logs", "cache_dir")  # are made where they are missing; any other value may be a word
+    return {
+        key: absolute(value)
+        if isinstance(value, dict)
+        else str(Path(value).absolute())
+        if isinstance(value, str) and (key in places or (key in PATH_KEYS and Path(value).exists()))
+        else value
+        for key, value in config.items()
+    }
+
+
+def sweep(text: str) -> dict[str, Any]:
+    """An override with a sweep in Hydra's words as plain values: `key`, `word`, and what the word holds.
+
+    choice: `values`, each as an override spells it; range: `start`, `stop`, `step`; interval: `start`, `end`; these two
+    also `tags`. Raises ConfigurationError for what is no sweep, and for words that only a command line can answer.
+    """
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigurationError(f"{text}: {str(error).splitlines()[0]}") from error
+    value, found = override.value(), {"key": override.key_or_group}
+    if override.is_add() or override.is_delete() or override.is_force_add():
+        raise ConfigurationError(f"{text}: only keys that are there can be searched; leave '+' and '~' out")
+    if isinstance(value, ChoiceSweep):
+        return found | {"word": "choice", "values": [str(one) for one in override.sweep_string_iterator()]}
+    if isinstance(value, RangeSweep | IntervalSweep):
+        word = "range" if isinstance(value, RangeSweep) else "interval"
+        return found | {"word": word, **vars(value)}
+    raise ConfigurationError(f"{text}: holds nothing to choose from; use choice(a,b), range(1,9) or interval(0.1, 1)")
+
+
 def overridden(stored: dict[str, Any], overrides: list[str], ignore: tuple[str, ...] = ()) -> dict[str, Any]:
     """A stored configuration with the command line's values laid over it; unknown keys and other groups are refused."""
     config = OmegaConf.create(stored)
@@ -163,6 +242,18 @@ def overridden(stored: dict[str, Any], overrides: list[str], ignore: tuple[str, 
             )
         OmegaConf.update(config, key, override.value())
     return plain(config)
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """One option of a group as plain values, laid over the group's defaults; for yamls without interpolation."""
+    node = plain(OmegaConf.load(CONFIGURATION / group / f"{name}.yaml"))
+    bases = [base for base in node.pop("defaults", []) if base != "_self_"]
+    return plain(OmegaConf.merge(*(option(group, base) for base in bases), node))
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's options."""
+    return sorted(file.stem for file in (CONFIGURATION / group).glob("*.yaml"))
 
 
 def flat_keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -210,11 +301,15 @@ def _problems(key: str, node: dict[str, Any], own: bool) -> list[str]:
     if target.startswith(OWN) != own:
         return []
     signature = signature_in_source(target) if own else signature_of_object(_imported(target))
-    return [f"{key}.{line}" for line in problems(target, _arguments(node), signature or Signature(open_ended=True))]
+    given = {
+        name: value for name, value in _arguments(node).items() if value != "auto" or f"{key}.{name}" not in MEASURED
+    }
+    return [f"{key}.{line}" for line in problems(target, given, signature or Signature(open_ended=True))]
 
 
 def _arguments(node: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in node.items() if name not in ("_target_", "_partial_", "option")}
+    left_out = ("_target_", "_partial_", *(OF_THE_CHOICE if "option" in node else ()))
+    return {name: value for name, value in node.items() if name not in left_out}
 
 
 def _require_allowed(key: str, target: str) -> None:

@@ -46,6 +46,7 @@ class Axis:
     range: tuple[float, float] | None = None
     categories: tuple[str, ...] = ()
     unnamed: bool = False  # categories too many to be written: only a hover tells them
+    log: bool = False  # a logarithmic scale; `range` is then that of the exponents of ten
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Series:
     kind: Literal["line", "marked", "bar", "step", "points"] = "line"
     dashed: bool = False
     size: Sequence[float] | Array | None = None  # of points, between 0 and 1
+    labels: Sequence[str] = ()  # of points, told by a hover
+    sides: Sequence[str | None] = ()  # where a label is written: "top left", "bottom right", …; None: nowhere
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class Chart:
     x: Axis = field(default_factory=Axis)
     y: Axis = field(default_factory=Axis)
     square: bool = False
+    legend: bool = True  # where there is more than one series; a hover tells their names anyway
 
     def spec(self) -> Spec:
         """As a plotly figure."""
-        layout = {"xaxis": _axis(self.x), "yaxis": _axis(self.y), "showlegend": len(self.series) > 1}
+        layout = {"xaxis": _axis(self.x), "yaxis": _axis(self.y), "showlegend": self.legend and len(self.series) > 1}
         return {"data": [_trace(series) for series in self.series], "layout": layout}
 
 
@@ -152,6 +156,8 @@ def _axis(axis: Axis) -> Spec:
     made: Spec = {"title": {"text": escape(axis.label, quote=False)}}
     if axis.percent:
         made["tickformat"] = ".1~%"
+    if axis.log:
+        made |= {"type": "log", "dtick": "D2"}
     if axis.range:
         made["range"] = list(axis.range)
     if axis.categories:
@@ -176,12 +182,16 @@ def _trace(series: Series) -> Spec:
     if series.kind == "bar":
         return trace | {"type": "bar", "marker": {"color": color}}
     if series.kind == "points":
-        return trace | {
-            "type": "scatter",
-            "mode": "markers",
-            "marker": {"color": color, "size": _sizes(series), "opacity": 0.6},
-            "cliponaxis": False,
-        }
+        return (
+            trace
+            | {
+                "type": "scatter",
+                "mode": "markers",
+                "marker": {"color": color, "size": _sizes(series), "opacity": 0.6},
+                "cliponaxis": False,
+            }
+            | _labelled(series)
+        )
     line = {"color": color, "width": 2, "dash": "dot" if series.dashed else "solid"}
     line["shape"] = "hvh" if series.kind == "step" else "linear"
     marked = series.kind == "marked" or len(series.x) == 1
@@ -191,6 +201,19 @@ def _trace(series: Series) -> Spec:
         "line": line,
         "marker": {"color": color, "size": 7},
     }
+
+
+def _labelled(series: Series) -> Spec:
+    """The names of points: hovered over, and beside those that have a side."""
+    if not series.labels:
+        return {}
+    names = _escaped(series.labels)
+    told: Spec = {"hovertext": names, "hovertemplate": "<b>%{hovertext}</b><br>%{x:.4~g}, %{y:.4~g}<extra></extra>"}
+    if not any(series.sides):
+        return told
+    written = [name if side else "" for name, side in zip(names, series.sides, strict=True)]
+    sides = [side or "top center" for side in series.sides]
+    return told | {"mode": "markers+text", "text": written, "textposition": sides, "textfont": {"size": 10.5}}
 
 
 def _sizes(series: Series) -> float | list[float]:

@@ -38,6 +38,7 @@ STYLE: dict[Any, Any] = {
     "ytick.color": COLORS["soft"],
 }
 LARGEST = 24.0  # inches
+LEGEND_COLUMNS = 3
 DOTS = 150  # per inch
 
 
@@ -55,7 +56,7 @@ def png(chart: Picturable) -> bytes:
 
 
 def _draw_chart(chart: Chart) -> "Figure":
-    width = min(max(6.4, 0.16 * len(chart.x.categories)), LARGEST)
+    width = 6.4 if chart.x.unnamed else min(max(6.4, 0.16 * len(chart.x.categories)), LARGEST)
     with _canvas((4.8, 4.8) if chart.square else (width, 3.4)) as (figure, axes):
         _place_names(axes, chart.x)
         bars = [series for series in chart.series if series.kind == "bar"]
@@ -134,7 +135,7 @@ def _plot(axes: "Axes", series: Series, x: Any, bars: list[Series]) -> None:
         axes.bar(x + (bars.index(series) - (len(bars) - 1) / 2) * width, y, width, color=color, label=series.name)
     elif series.kind == "points":
         size = 12 if series.size is None else (2 + 14 * np.asarray(series.size)) ** 2
-        axes.scatter(x, y, s=size, alpha=0.6, color=color, label=series.name, linewidths=0)
+        axes.scatter(x, y, s=size, alpha=0.6, color=color, label=series.name, linewidths=0, clip_on=False)
     else:
         shape = "steps-mid" if series.kind == "step" else "default"
         marker = "o" if series.kind == "marked" or len(x) == 1 else ""
@@ -142,17 +143,39 @@ def _plot(axes: "Axes", series: Series, x: Any, bars: list[Series]) -> None:
         axes.plot(x, y, line, color=color, label=series.name, drawstyle=shape, marker=marker, markersize=4)
 
 
+def _write_labels(axes: "Axes", series: Series, x: Any, y: Any) -> None:
+    """The names of those points that have a side."""
+    for name, side, across, up in zip(series.labels, series.sides, x, y, strict=False):
+        if side:
+            above, left = side.startswith("top"), side.endswith("left")
+            axes.annotate(
+                name, (across, up), (-3 if left else 3, 2 if above else -2), textcoords="offset points", fontsize=6,
+                ha="right" if left else "left", va="bottom" if above else "top",
+            )  # fmt: skip
+
+
 def _label(axes: "Axes", chart: Chart) -> None:
     axes.set(title=chart.title, xlabel=chart.x.label, ylabel=chart.y.label)
+    if chart.x.log:
+        axes.set_xscale("log")
+    if chart.y.log:
+        axes.set_yscale("log")
     for axis, scale in ((axes.xaxis, chart.x), (axes.yaxis, chart.y)):
+        if scale.log:
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
         if scale.percent:
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
     if chart.x.range:
-        axes.set_xlim(chart.x.range)
+        axes.set_xlim(_ends(chart.x))
     if chart.y.range:
-        axes.set_ylim(chart.y.range)
-    if len(chart.series) > 1:
-        axes.figure.legend(loc="outside upper right", ncols=len(chart.series))
+        axes.set_ylim(_ends(chart.y))
+    if chart.legend and len(chart.series) > 1:
+        columns = 1 if chart.square else min(len(chart.series), LEGEND_COLUMNS)
+        axes.figure.legend(loc="outside upper right", ncols=columns)
+
+
+def _ends(axis: Axis) -> Any:
+    return tuple(10.0**end for end in axis.range or ()) if axis.log else axis.range
 
 
 def _colored(matrix: Matrix) -> Any:

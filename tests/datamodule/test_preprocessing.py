@@ -1,4 +1,6 @@
+import io
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,14 +41,58 @@ def test_crop_keeps_that_share_of_the_resized_image():
 
 
 @pytest.mark.parametrize(("size", "crop"), [(32, 1.0), (32, 0.875), (24, 0.9)])
-def test_a_fit_is_bit_equal_to_torchvisions_resize_and_crop(size, crop):
+def test_a_fit_is_torchvisions_resize_and_crop_within_rounding(size, crop):
     from torchvision.transforms import v2
 
     theirs = v2.Compose([v2.Resize(int(size / crop), v2.InterpolationMode.BICUBIC), v2.CenterCrop(size)])
     fit = preprocessing(size, size, interpolation="bicubic", crop=crop).fit
-    for height, width in ((60, 90), (61, 90), (300, 201), (33, 32)):
+    for height, width in ((60, 90), (61, 90), (300, 201), (33, 32), (375, 500)):
         image = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        assert np.array_equal(fit(image), np.asarray(theirs(Image.fromarray(image))))
+        gap = np.abs(fit(image).astype(int) - np.asarray(theirs(Image.fromarray(image))))
+        assert gap.max() <= 1 and gap.mean() < 0.01
+
+
+def photo(height: int, width: int) -> bytes:
+    """A JPEG with little detail, as large photos have it."""
+    small = np.random.default_rng(0).integers(0, 256, (height // 40, width // 40, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def test_a_scaled_decoding_is_declared_and_stays_close():
+    shape = preprocessing(32, 32, interpolation="bicubic", crop=0.875)
+    data, scaled = photo(600, 800), preprocessing(32, 32, interpolation="bicubic", crop=0.875, decode="scaled")
+    assert shape.decode == "exact" and shape.read(data).shape == (600, 800, 3)
+    assert scaled.read(data).shape == (75, 100, 3)  # an eighth: 72 rows would do
+    gap = np.abs(scaled.fit(scaled.read(data)).astype(int) - shape.fit(shape.read(data)))
+    assert 0 < gap.mean() < 3
+
+
+def test_a_small_image_is_never_decoded_smaller_than_twice_what_is_needed():
+    scaled = preprocessing(32, 32, decode="scaled")
+    for height, width in ((63, 90), (100, 120), (200, 127), (129, 500)):
+        decoded = scaled.read(photo(height, width)).shape
+        least = scaled.enough(height, width)
+        assert decoded[0] >= min(height, least[0]) and decoded[1] >= min(width, least[1])
+
+
+def test_training_evaluates_on_scaled_decodings_where_they_are_declared(tmp_path):
+    from datamodule.folder import Folder
+
+    for name in "ab":
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.jpg").write_bytes(photo(600 + ord(name), 800))
+    settings = {"root": str(tmp_path / "photos"), "height": 32, "width": 32, "val_share": 0.0, "test_share": 0.0,
+                "cache_dir": str(tmp_path / "cache"), "interpolation": "bicubic"}  # fmt: skip
+    data = Folder(**settings, decode="scaled")
+    data.prepare()
+    [batch] = data.rows_dataloader(np.arange(2))
+    shape = data.preprocessing
+    files = [(tmp_path / "photos" / path).read_bytes() for path in data.inventory.path]
+    assert np.array_equal(batch.image.numpy(), np.stack([shape.fit(shape.read(file)) for file in files]))
+    exact = replace(shape, decode="exact")
+    assert not np.array_equal(batch.image.numpy(), np.stack([exact.fit(exact.read(file)) for file in files]))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
@@ -91,7 +137,8 @@ def test_a_mask_goes_back_to_where_its_image_was_cut_from(height, width):
 def test_keys_name_all_that_decides_the_pixels():
     base = [Fit(preprocessing()), Fit(preprocessing(9)), Fit(preprocessing(crop=0.9)), Squash(8, 8, 3), Squash(8, 8, 1)]
     other = [Fit(preprocessing(interpolation="bicubic")), Squash(8, 8, 3, "bicubic")]
-    assert len({transform.key for transform in base + other}) == 7
+    other.append(Fit(preprocessing(decode="scaled")))
+    assert len({transform.key for transform in base + other}) == 8
     brighter = Preprocessing(8, 8, 3, (0.1,) * 3, (0.3,) * 3)
     assert Fit(brighter).key == Fit(preprocessing()).key
     assert pickle.loads(pickle.dumps(base[0])) == base[0]  # noqa: S301 our own
@@ -105,6 +152,7 @@ def test_keys_name_all_that_decides_the_pixels():
         ({"std": (0.5, 0.0, 0.5)}, "must be above 0"),
         ({"crop": 0.0}, r"crop 0.0 must lie in \(0, 1\]"),
         ({"crop": 1.5}, "crop 1.5"),
+        ({"decode": "quick"}, "'quick' is none of exact, scaled"),
         ({"interpolation": "lanczos"}, "'lanczos' is none of bilinear, bicubic, nearest"),
     ],
 )

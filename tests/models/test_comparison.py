@@ -51,6 +51,32 @@ def test_values_are_compared_by_the_difference_of_their_errors():
         answers = (target + noise * rng.normal(size=(100, 1))).astype(np.float32)
         sides.append(Side(name, Predictions(np.arange(100), target, answers), one.inventory))
     lines = compare("regression", *sides)
-    assert "MAE -0." in lines[1] and lines[1].count("a difference; ") == 1
-    with pytest.raises(ValueError, match="not segmentation"):
-        compare("segmentation", *sides)
+    assert "MAE -0." in lines[1] and "near is better; " in lines[1] and "near is better" in lines[3]
+    other_way = compare("regression", *sides[::-1])
+    assert "MAE +0." in other_way[1] and "near is better" in other_way[1]
+
+
+def test_masks_are_compared_by_the_difference_of_their_overlap_image_by_image():
+    rng, images = np.random.default_rng(0), list(range(40))
+    sides = []
+    for name, wrong in (("sharp", 5), ("blurred", 20)):
+        first, second = rng.integers(0, wrong, (2, 40))
+        counts = np.array([[[100 - a, a], [b, 50 - b]] for a, b in zip(first, second, strict=True)])
+        one = side(name, images, set())
+        sides.append(Side(name, Predictions(np.arange(40), counts.sum(2), counts), one.inventory))
+    lines = compare("segmentation", *sides)
+    assert lines[0].startswith("sharp less blurred on 40 images")
+    assert lines[1].startswith("Mean IoU +") and "points" in lines[1] and "sharp is better" in lines[1]
+    same = compare("segmentation", sides[0], sides[0])
+    assert "Mean IoU +0 points" in same[1] and "no difference was found" in same[1]
+
+
+def test_labels_are_compared_by_the_difference_of_their_ranking():
+    rng, images = np.random.default_rng(0), list(range(120))
+    target = rng.integers(0, 2, (120, 3))
+    sides = []
+    for name, noise in (("near", 0.5), ("far", 3.0)):
+        logits = (2 * target - 1 + noise * rng.normal(size=(120, 3))).astype(np.float32)
+        sides.append(Side(name, Predictions(np.arange(120), target, logits), side(name, images, set()).inventory))
+    lines = compare("multilabel", *sides)
+    assert lines[1].startswith("mAP +") and "near is better" in lines[1] and "four times out of five" in lines[1]

@@ -31,6 +31,13 @@ def test_only_shares_are_shown_in_per_cent(metrics):
     }
 
 
+def test_a_share_that_never_changes_keeps_to_its_scale_and_a_heads_figure_is_named_as_such(metrics):
+    (chart,) = curve_charts(metrics("step,val/digit/accuracy\n1,1\n2,1\n"))
+    assert chart.title == "Accuracy, digit (val)" and chart.y.percent
+    low, high = chart.y.range
+    assert 0.9 < low < 1 <= high < 1.01
+
+
 def test_a_long_curve_is_thinned_without_changing_its_mean(metrics):
     rows = "\n".join(f"{step},{step % 7}" for step in range(6000))
     (series,) = curve_charts(metrics(f"step,train/loss\n{rows}\n"))[0].series

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_jaccard_index
 from torchmetrics.functional.segmentation import dice_score
 
-from models.calibration import probabilities
+from models.calibration import fit_temperature, label_probabilities, probabilities, reliability
 from models.evaluation import (
     evaluate_classification,
     evaluate_multilabel,
@@ -260,3 +260,13 @@ def test_the_range_of_an_accuracy_is_the_binomial_one(rng):
     found = evaluate_classification(logits, labels, NAMES, rng, repeats=2000)["accuracy"]
     reach = 1.96 * np.sqrt(found.value * (1 - found.value) / 10_000)
     assert (found.low, found.high) == pytest.approx((found.value - reach, found.value + reach), abs=0.15 * reach)
+
+
+def test_labels_calibration_error_is_the_gap_of_each_bin_over_all_labels(rng):
+    logits = np.random.default_rng(3).normal(size=(300, 4)) * 2
+    labels = (np.random.default_rng(4).random((300, 4)) < label_probabilities(logits, 2.0)).astype(int)
+    found = evaluate_multilabel(logits, labels, NAMES[:4], rng, temperature=2.0, repeats=50)
+    raw, scaled = (reliability(label_probabilities(logits, t).ravel(), labels.ravel()).ece for t in (1.0, 2.0))
+    assert found["ece"].value == pytest.approx(raw, abs=1e-6)
+    assert found["ece_calibrated"].value == pytest.approx(scaled, abs=1e-6) and scaled < 0.6 * raw
+    assert fit_temperature(logits, labels) == pytest.approx(2.0, rel=0.15)

@@ -31,7 +31,7 @@ def test_a_loaded_model_answers_as_the_saved_one(tmp_path):
     loaded, read = load_model(tmp_path)
     image = torch.rand(2, 1, 8, 8)
     assert read == manifest
-    assert torch.equal(loaded(image), net.eval()(image))
+    torch.testing.assert_close(loaded(image), net.eval()(image))  # in another memory layout, so not to the bit
 
 
 def test_the_hash_knows_values_and_shapes_but_not_layout():

@@ -1,6 +1,7 @@
 """The ONNX file answers as the network does, takes any number of uint8 images, and holds its manifest."""
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -21,8 +22,6 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(monkeypatch
 
 
 def test_the_file_takes_pixels_and_answers_as_the_network(tmp_path):
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
     net = SimpleCnn(4, 3, 8, 6, num_filters=4, blocks=1).eval()
     difference = export_onnx(net, SHAPE, '{"task": "x"}', tmp_path / "a" / "model.onnx")
     assert (
@@ -30,7 +29,7 @@ def test_the_file_takes_pixels_and_answers_as_the_network(tmp_path):
         and difference < 1e-4
         and [file.name for file in (tmp_path / "a").iterdir()] == ["model.onnx"]
     )
-    session = runtime.InferenceSession(tmp_path / "a" / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "a" / "model.onnx")
     assert session.get_modelmeta().custom_metadata_map[KEY] == '{"task": "x"}'
     [image] = session.get_inputs()
     assert image.name == "image" and image.type == "tensor(uint8)" and image.shape == ["batch", 8, 6, 3]
@@ -41,8 +40,6 @@ def test_the_file_takes_pixels_and_answers_as_the_network(tmp_path):
 
 
 def test_a_network_that_cannot_be_exported_is_refused_and_leaves_nothing(tmp_path):
-    pytest.importorskip("onnxscript")
-
     class Odd(nn.Module):
         def forward(self, image):
             return image.sum((1, 2, 3)) if image.sum() > 0 else image.mean((1, 2, 3))

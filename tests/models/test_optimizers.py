@@ -1,13 +1,12 @@
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from models.backbones import build_timm
 from models.optimizers import TORCH_OWN, build_optimizer, optimizer_names, parameter_groups
-from utils.build import CONFIGURATION, build
+from utils.build import OF_THE_CHOICE, build, option, options
 
-YAMLS = sorted((CONFIGURATION / "optimizers").glob("*.yaml"))
+YAMLS = [name for name in options("optimizers") if name != "default"]
 NEEDS_A_GPU = ("bnb", "fused")
 SLOW = ("kron", "kronc", "kronw")  # compile themselves at the first step
 
@@ -36,10 +35,10 @@ def train_a_step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.step()
 
 
-@pytest.mark.parametrize("file", YAMLS, ids=lambda file: file.stem)
-def test_every_yaml_gives_an_optimizer_that_lowers_the_loss(file):
+@pytest.mark.parametrize("name", YAMLS)
+def test_every_yaml_gives_an_optimizer_that_lowers_the_loss(name):
     net = small_net()
-    optimizer = build(yaml.safe_load(file.read_text()))(net)
+    optimizer = build(option("optimizers", name))(net)
     before = loss_of(net).item()
     for _ in range(5):
         train_a_step(net, optimizer)
@@ -47,9 +46,10 @@ def test_every_yaml_gives_an_optimizer_that_lowers_the_loss(file):
     assert all(isinstance(group["lr"], float) for group in optimizer.param_groups)
 
 
-@pytest.mark.parametrize("file", YAMLS, ids=lambda file: file.stem)
-def test_every_yaml_has_the_key_of_the_automatic_choice(file):
-    assert yaml.safe_load(file.read_text())["option"] is None
+@pytest.mark.parametrize("name", YAMLS)
+def test_every_yaml_has_the_keys_of_the_automatic_choice(name):
+    node = option("optimizers", name)
+    assert node["option"] is None and set(OF_THE_CHOICE) <= set(node)
 
 
 @pytest.mark.filterwarnings("ignore")  # what old optimizers say of themselves

@@ -2,6 +2,7 @@ import json
 
 import fsspec
 import pytest
+from pyarrow import parquet
 
 from datamodule.locations import Image
 from models.prediction_file import PredictionFile
@@ -100,7 +101,6 @@ def test_a_table_for_a_url_is_gathered_here_and_goes_on_too(table, tmp_path):
 
 
 def test_parquet_has_typed_columns_and_nulls(table, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
     with table(output="answers.parquet") as file:
         left = list(file.rest(IMAGES))
         file.append(left, [*rows(left[:-1]), ["8.jpg", "", "", 'is "empty",\nreally']], failed=1)

@@ -16,7 +16,8 @@ def test_without_ray_it_is_said_what_to_install(model_folder, pictures, tmp_path
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_gives_the_same_table(model_folder, pictures, tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray")
+    import ray
+
     monkeypatch.setattr("models.ray_prediction.WINDOW", 30)
     root, folder = pictures(50), model_folder()
     (root / "a" / "0002.png").write_bytes(b"")

@@ -1,0 +1,110 @@
+"""Features learnt without labels: two views of an image shall be alike, views of others not (Chen et al. 2020,
+arXiv:2002.05709)."""
+
+import logging
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from datamodule.data import ImageData
+from datamodule.inventory import Rows
+from models.inference import ready
+
+log = logging.getLogger(__name__)
+
+PROJECTED = 128
+SMALLEST_AREA = 0.3  # of the image that a view shows
+
+
+def train_without_labels(
+    net: nn.Module,
+    data: ImageData,
+    rows: Rows,
+    epochs: int,
+    seed: int,
+    batch_size: int = 256,
+    lr: float = 1e-3,
+    temperature: float = 0.2,
+    flip: bool = True,
+) -> list[float]:
+    """Trains `net.features` in place on these rows; each epoch's mean loss. The same seed gives the same weights.
+
+    flip: whether mirrored images mean the same (not for digits or letters).
+    """
+    device = next(net.parameters()).device
+    images = torch.cat([batch.image.cpu() for batch in ready(data, data.rows_dataloader(rows, "pool"), device)])
+    draw = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = _head(net, images[:2].to(device))
+        parameters = [*net.parameters(), *head.parameters()]
+        optimizer = torch.optim.AdamW(parameters, lr, weight_decay=1e-4)
+        size = min(batch_size, len(images))
+        steps = max(len(images) // size, 1) * epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
+        net.train()
+        losses = []
+        for epoch in range(epochs):
+            order = torch.randperm(len(images), generator=draw)
+            found = []
+            for part in order.split(size):
+                if len(part) < size:
+                    continue
+                batch = images[part].to(device)
+                both = torch.cat([view(batch, draw, flip), view(batch, draw, flip)])
+                loss = contrast(head(net.features(both)), temperature)  # type: ignore[operator]
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                found.append(loss.detach())
+            losses.append(float(torch.stack(found).mean()))
+            if (epoch + 1) % max(epochs // 10, 1) == 0:
+                log.info("self-supervised epoch %d of %d: loss %.3f", epoch + 1, epochs, losses[-1])
+    return losses
+
+
+def _head(net: nn.Module, image: Tensor) -> nn.Module:
+    with torch.no_grad():
+        width = net.eval().features(image).shape[1]  # type: ignore[operator]
+    layers = nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTED)
+    return nn.Sequential(*layers).to(image.device)
+
+
+def rate(step: int, steps: int) -> float:
+    """Factor on the learning rate: a short rise, then a cosine to zero."""
+    rise = max(steps // 20, 1)
+    return (step + 1) / rise if step < rise else 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+
+
+def contrast(projected: Tensor, temperature: float) -> Tensor:
+    """NT-Xent: each view is to find its other one among all. projected: (2 B, D), the second views below the first."""
+    unit = F.normalize(projected, dim=1)
+    similar = unit @ unit.T / temperature
+    similar.fill_diagonal_(-torch.inf)
+    half = len(unit) // 2
+    return F.cross_entropy(similar, torch.arange(2 * half, device=unit.device).roll(half))
+
+
+def view(image: Tensor, draw: torch.Generator, flip: bool) -> Tensor:
+    """A crop of each image, mirrored by chance, contrast and brightness moved; (B, C, H, W) normalised, as given."""
+    count = len(image)
+    random = torch.rand(count, 6, generator=draw).to(image.device)
+    side = (SMALLEST_AREA + (1 - SMALLEST_AREA) * random[:, 0]).sqrt()
+    stretch = torch.exp((random[:, 1] - 0.5) * math.log(4 / 3))
+    mirrored = torch.where((random[:, 5] < 0.5) & flip, -1.0, 1.0)
+    wide, high = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
+    matrix = torch.zeros(count, 2, 3, device=image.device)
+    matrix[:, 0, 0], matrix[:, 1, 1] = wide * mirrored, high
+    matrix[:, 0, 2] = (1 - wide) * (2 * random[:, 2] - 1)
+    matrix[:, 1, 2] = (1 - high) * (2 * random[:, 3] - 1)
+    shape = list(image.shape)
+    seen = F.grid_sample(image, F.affine_grid(matrix, shape, align_corners=False), padding_mode="reflection",
+                         align_corners=False)  # fmt: skip
+    colour = torch.rand(count, image.shape[1] + 2, generator=draw).to(image.device)
+    gain = 0.6 + 0.8 * colour[:, :1] + 0.4 * (colour[:, 2:] - 0.5)
+    seen = seen * gain[:, :, None, None] + (0.8 * (colour[:, 1] - 0.5))[:, None, None, None]
+    grey = (random[:, 4] < 0.2)[:, None, None, None]
+    return torch.where(grey, seen.mean(dim=1, keepdim=True).expand_as(seen), seen)

@@ -1,0 +1,107 @@
+"""The store of models, its jobs and what is live: python -m serving [ACTION] [serving.KEY=VALUE ...]; see --help."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from serving.settings import ServingSettings
+from utils.build import build, check_own, command, plain, settings
+from utils.log import to_terminal
+
+if TYPE_CHECKING:
+    from serving.parts import Parts
+
+ACTIONS = {"backup": 1, "restore": 1, "token": 2, "prune": 0, "check": 0}  # with how many words after them
+
+
+@hydra.main(version_base="1.3", config_path="../configuration", config_name="serving")
+def main(cfg: DictConfig) -> None:
+    """Serves, or does what the action says."""
+    to_terminal()
+    config = plain(cfg)
+    check_own(config)
+    chosen = settings(ServingSettings, config["serving"], "serving.")
+    action, *words = _ACTION or ["serve"]
+    if action == "serve":
+        serve(chosen, config["promotion"])
+    else:
+        print(done(action, words, opened(chosen, config["promotion"])))
+
+
+def opened(chosen: ServingSettings, rule: dict[str, Any]) -> "Parts":
+    """The store with all that works on it."""
+    from serving.parts import assemble
+    from serving.verification import verify
+    from serving.version import code_version
+
+    return assemble(chosen, build(rule), code_version(), verify)
+
+
+def serve(chosen: ServingSettings, rule: dict[str, Any]) -> None:
+    """Until it is stopped."""
+    from serving import server
+    from serving.api.app import create_app
+
+    parts = opened(chosen, rule)
+    tokens = Path(chosen.root).expanduser().absolute() / "tokens"
+    new = parts.tokens.first(tokens)
+
+    def announce(address: str) -> None:
+        print(f"the store     {address}/api")
+        if new:
+            print(f"your token    {(tokens / 'operator').read_text().strip()}   (shown this once)")
+        print(f"tokens        {tokens}: operator, worker, admin", flush=True)
+
+    server.serve(parts, create_app(parts), announce)
+
+
+def done(action: str, words: list[str], parts: "Parts") -> str:
+    """What an action did, in words. Raises ValueError."""
+    from serving.backup import backup, restore
+
+    root = parts.store.root
+    if action == "backup":
+        return backup(root, parts.database, Path(words[0]).expanduser())
+    if action == "restore":
+        return restore(root, parts.database, Path(words[0]).expanduser())
+    if action == "token":
+        return parts.tokens.create(words[1], words[0])
+    if action == "prune":
+        gone = parts.store.prune(parts.settings.keep_models, parts.settings.reach, "this machine")
+        return f"{len(gone)} models gave up their files{': ' if gone else ''}{', '.join(gone)}"
+    return checked(parts)
+
+
+def checked(parts: "Parts") -> str:
+    """What is damaged ends in an error."""
+    damaged = parts.store.damaged()
+    line = parts.deployments.broken()
+    found = [f"damaged: {name}" for name in damaged]
+    found += [f"the history was tampered with at line {line}"] if line else []
+    if found:
+        raise ValueError("\n".join(found))
+    return "all files are whole, the history is as it was written"
+
+
+def action_of(arguments: list[str]) -> list[str]:
+    """The action with its words, taken out of the arguments; empty where there is none."""
+    if not arguments or arguments[0] not in ACTIONS:
+        return []
+    count = 1 + ACTIONS[arguments[0]]
+    if len(arguments) < count or any("=" in word for word in arguments[:count]):
+        sys.exit(f"error: {arguments[0]} takes {count - 1} word(s): see python -m serving --help")
+    taken = arguments[:count]
+    del arguments[:count]
+    return taken
+
+
+_ACTION: list[str] = []
+
+if __name__ == "__main__":
+    rest = sys.argv[1:]
+    _ACTION[:] = action_of(rest)
+    sys.argv[1:] = rest
+    command(main)

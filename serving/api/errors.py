@@ -1,0 +1,57 @@
+"""What went wrong as JSON: a person's mistake in words, the server's own with a number to look it up in the log."""
+
+import logging
+from secrets import token_hex
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from serving.blobs import Full, WrongOffset
+from serving.deployments import Conflict
+from serving.jobs import Late
+from serving.workers import OtherVersion
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[Exception], int] = {
+    LookupError: 404,
+    Late: 409,
+    Conflict: 409,
+    OtherVersion: 409,
+    WrongOffset: 409,
+    Full: 507,
+    ValueError: 422,
+}
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Adds the handlers."""
+    for kind in STATUS:
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(HTTPException, _of_http)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unknown)
+
+
+async def _known(request: Request, error: Exception) -> JSONResponse:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    headers = {"Upload-Offset": str(error.offset)} if isinstance(error, WrongOffset) else {}
+    return JSONResponse({"error": str(error)}, status, headers=headers)
+
+
+async def _of_http(request: Request, error: HTTPException) -> JSONResponse:
+    return JSONResponse({"error": str(error.detail)}, error.status_code, headers=error.headers)
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """The first few problems, without what was sent."""
+    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:3]]
+    return JSONResponse({"error": "; ".join(found)}, 422)
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    number = token_hex(4)
+    log.error("request %s: %s %s", number, request.method, request.url.path, exc_info=error)
+    return JSONResponse({"error": "something went wrong in the server", "id": number}, 500)

@@ -1,0 +1,110 @@
+"""A whole store in one file, taken while its server runs; and back."""
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+
+from sqlalchemy import func, insert, select, text
+
+from serving.blobs import SHA256, Blobs
+from serving.database import Database, version
+from serving.tables import metadata, token
+from utils.files import sync_folder
+
+FACTS, ROWS, FILES = "store.json", "rows", "blobs"
+MOST_ROWS = 500  # inserted at a time
+
+
+def backup(root: Path, database: Database, file: Path) -> str:
+    """Writes the rows of one consistent view and every file of the store; says what was saved.
+
+    The rows come first: files are never changed, so those that the rows name are all there.
+    """
+    part = file.with_name(file.name + ".part")
+    try:
+        with tarfile.open(part, "w") as archive:
+            count = _add_rows(archive, database)
+            blobs = sorted((root / FILES).glob("*/*"))
+            for blob in blobs:
+                archive.add(blob, f"{FILES}/{blob.name}")
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(file.absolute().parent)
+    return f"{count:,} rows and {len(blobs):,} files in {file}"
+
+
+def _add_rows(archive: tarfile.TarFile, database: Database) -> int:
+    count = 0
+    facts = {"schema": version(database.engine)}
+    _add(archive, FACTS, json.dumps(facts))
+    with database.read() as connection:
+        if database.file is None:
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        for table in metadata.sorted_tables:
+            rows = [json.dumps(dict(row._mapping)) for row in connection.execute(select(table))]
+            _add(archive, f"{ROWS}/{table.name}.jsonl", "\n".join(rows))
+            count += len(rows)
+    return count
+
+
+def _add(archive: tarfile.TarFile, name: str, content: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content.encode())
+    archive.addfile(entry, io.BytesIO(content.encode()))
+
+
+def restore(root: Path, database: Database, file: Path) -> str:
+    """Fills an empty store. Raises ValueError where it is not empty, or the backup is of another schema or damaged."""
+    with tarfile.open(file) as archive:
+        stored = json.loads(_content(archive, FACTS))["schema"]
+        if stored != version(database.engine):
+            raise ValueError(f"{file} has schema {stored}, this code {version(database.engine)}: restore with its code")
+        blobs = _restore_files(archive, Blobs(root))
+        return f"{_restore_rows(archive, database, file):,} rows and {blobs:,} files from {file}"
+
+
+def _restore_files(archive: tarfile.TarFile, blobs: Blobs) -> int:
+    """Each under the name that its content has; nothing else is taken out of the archive."""
+    count = 0
+    for entry in archive:
+        folder, _, name = entry.name.partition("/")
+        if folder == FILES and entry.isfile() and re.fullmatch(SHA256, name):
+            stream = archive.extractfile(entry)
+            assert stream is not None
+            blobs.put_stream(stream, entry.size, name)
+            count += 1
+    return count
+
+
+def _restore_rows(archive: tarfile.TarFile, database: Database, file: Path) -> int:
+    count = 0
+    with database.alone() as connection:
+        if connection.execute(select(func.count()).select_from(token)).scalar():
+            raise ValueError(f"the store is not empty: restore {file} into a new serving.root")
+        for table in metadata.sorted_tables:
+            rows = [json.loads(line) for line in _content(archive, f"{ROWS}/{table.name}.jsonl").splitlines()]
+            for begin in range(0, len(rows), MOST_ROWS):
+                connection.execute(insert(table), rows[begin : begin + MOST_ROWS])
+            count += len(rows)
+            if database.file is None and "id" in table.c:
+                connection.execute(text(_sequence(table.name)))
+    return count
+
+
+def _sequence(table: str) -> str:
+    """So that Postgres numbers on where the rows end."""
+    return f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), GREATEST((SELECT max(id) FROM {table}), 1))"
+
+
+def _content(archive: tarfile.TarFile, name: str) -> str:
+    try:
+        stream = archive.extractfile(name)
+    except KeyError:
+        stream = None
+    if stream is None:
+        raise ValueError(f"{archive.name} is no backup of a store: it holds no {name}")
+    return stream.read().decode()

@@ -1,0 +1,140 @@
+"""Talks to a store's server: with a token, again after a lost connection, files from where they broke off."""
+
+import os
+import random
+import ssl
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from serving.jobs import Late
+from utils.files import sha256_file
+
+TOKEN, TOKEN_FILE = "EVERGREEN_TOKEN", "EVERGREEN_TOKEN_FILE"
+PIECE = 64 << 20  # bytes of an upload in one request
+READ = 1 << 20
+LONGEST_PAUSE = 15.0  # seconds between two tries
+AGAIN = (429, 502, 503, 504)  # states that pass
+
+
+class Refused(ValueError):
+    """The server said no, and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Client:
+    """server: http://HOST:PORT. tries: of each request while the connection fails; None: until `over` is set.
+
+    certificate: the file of a certificate authority, or the server's own certificate.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str,
+        certificate: str | None = None,
+        tries: int | None = 5,
+        timeout: float = 30.0,
+        over: threading.Event | None = None,
+    ) -> None:
+        verify = ssl.create_default_context(cafile=certificate) if certificate else True
+        headers = {"Authorization": f"Bearer {token}"}
+        self.http = httpx.Client(
+            base_url=server.rstrip("/"), headers=headers, timeout=timeout, verify=verify, trust_env=False
+        )
+        self.server, self.tries, self.over = server, tries, over or threading.Event()
+
+    def close(self) -> None:
+        self.http.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        return self._asked("GET", path, params=parameters).json()
+
+    def post(self, path: str, content: Any = None, patient: float | None = None) -> Any:
+        """The answer; None where it is empty. patient: seconds to wait for it."""
+        options = {} if patient is None else {"timeout": patient}
+        answer = self._asked("POST", path, json=content if content is not None else {}, **options)
+        return answer.json() if answer.content else None
+
+    def put(self, file: Path) -> str:
+        """Brings a file there, or what is missing of it; its sha256."""
+        sha256, length = sha256_file(file), file.stat().st_size
+        path = f"/api/blobs/{sha256}"
+        state = self._asked("HEAD", path)
+        while state.headers["Upload-Complete"] != "?1":
+            state = self._piece(path, file, int(state.headers["Upload-Offset"]), length)
+        return sha256
+
+    def _piece(self, path: str, file: Path, offset: int, length: int) -> httpx.Response:
+        """Sends one; where it broke off or was not what the server waited for, its state."""
+        headers = {"Upload-Offset": str(offset), "Upload-Length": str(length)}
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            content = stream.read(min(PIECE, length - offset))
+        try:
+            return _checked(self.http.patch(path, content=content, headers=headers, timeout=300.0))
+        except (httpx.TransportError, Late):
+            time.sleep(random.uniform(0.1, 0.5))
+            return self._asked("HEAD", path)
+
+    def fetch(self, sha256: str, file: Path) -> None:
+        """A blob into a file; raises ValueError where what came is not it."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with self.http.stream("GET", f"/api/blobs/{sha256}") as answer, file.open("wb") as target:
+            _checked(answer)
+            for piece in answer.iter_bytes(READ):
+                target.write(piece)
+        if sha256_file(file) != sha256:
+            raise ValueError(f"{sha256} did not arrive whole from {self.server}")
+
+    def _asked(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A request that may be sent twice, until it is answered. Raises Late, Refused."""
+        tried = 0
+        while True:
+            try:
+                answer = self.http.request(method, path, **options)
+                if answer.status_code not in AGAIN:
+                    return _checked(answer)
+                trouble = f"state {answer.status_code}"
+            except httpx.TransportError as error:
+                trouble = str(error) or type(error).__name__
+            tried += 1
+            pause = random.uniform(0, min(LONGEST_PAUSE, 0.25 * 2 ** min(tried, 10)))
+            if (self.tries is not None and tried >= self.tries) or self.over.wait(pause):
+                raise ConnectionError(f"{self.server} does not answer ({trouble}): does `python -m serving` run there?")
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    answer.read()
+    why = _why(answer)
+    if answer.status_code == 409:
+        raise Late(why)
+    raise Refused(answer.status_code, why)
+
+
+def _why(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.method} {answer.request.url.path} was answered with {answer.status_code}"
+
+
+def token_from(file: str | None = None) -> str:
+    """The secret from a file or the environment; never from a command line, which other users can read."""
+    named = file or os.environ.get(TOKEN_FILE)
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ValueError(f"{path} holds no token: there is no such file")
+        return path.read_text().strip()
+    if TOKEN in os.environ:
+        return os.environ[TOKEN].strip()
+    raise ValueError(f"a token is needed: set {TOKEN}, or {TOKEN_FILE} to a file that holds it")

@@ -1,0 +1,117 @@
+"""The database of the store: SQLite in a file, or Postgres by URL, with whole transactions and migrations."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+NEWEST = "0001"
+ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres; SQLite has one writer anyway
+
+# Older versions can corrupt a database in WAL mode when two connections write and checkpoint at once (fixed in 3.51.3).
+WAL_IS_SOUND = sqlite3.sqlite_version_info >= (3, 51, 3)
+
+
+class Database:
+    """Connections to one database whose schema is the newest.
+
+    url: "postgresql://…", or None for a SQLite file below `root`. Raises ValueError where it cannot be opened.
+    """
+
+    def __init__(self, root: Path, url: str | None = None) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.file = None if url else root / "store.sqlite"
+        self.engine = _engine(url or f"sqlite:///{self.file}")
+        try:
+            migrate(self.engine)
+        except OperationalError as error:
+            raise ValueError(f"serving.database={_without_password(url)} cannot be opened: {error.orig}") from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is on the disk when the block ends, or has never been."""
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """The same while no other such block runs, in any process: for what numbers versions and generations."""
+        with self.write() as connection:
+            if self.file is None:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})"))
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError(f"serving.database={url} is no URL: write postgresql://USER@HOST/NAME") from error
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(url)
+    try:
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=8, pool_pre_ping=True)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise ValueError("Postgres needs psycopg: pip install -r requirements-postgres.txt") from error
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, json_serializer=json.dumps)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin` says so
+    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute(f"PRAGMA journal_mode={'WAL' if WAL_IS_SOUND else 'DELETE'}")
+    connection.execute(f"PRAGMA synchronous={'FULL' if WAL_IS_SOUND else 'EXTRA'}")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def migrate(engine: Engine) -> None:
+    """Brings the schema to the newest version; alembic is imported only where there is something to do."""
+    if version(engine) == NEWEST:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def version(engine: Engine) -> str | None:
+    """The schema's version; None for an empty database."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+
+
+def _without_password(url: str | None) -> str:
+    return make_url(url).render_as_string(hide_password=True) if url else "null"

@@ -1,0 +1,78 @@
+"""Whether an engine still answers as the model does: agreement and accuracy against eager float32 on real images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+CLOSE = 0.01  # of the reference's spread: nearer numbers agree, where numbers are what is predicted
+
+
+@dataclass(frozen=True)
+class Limits:
+    """agreement: least share of equal decisions. accuracy_drop: most points of accuracy lost."""
+
+    agreement: float = 0.99
+    accuracy_drop: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.agreement <= 1:
+            raise ValueError(f"engine.agreement={self.agreement} must lie in [0, 1]: it is a share of the images")
+        if self.accuracy_drop < 0:
+            raise ValueError(f"engine.accuracy_drop={self.accuracy_drop} must not be below 0: it is in points")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """accuracy: shares, None where the images' targets are not known or the task has none."""
+
+    accepted: bool
+    why: str
+    agreement: float
+    accuracy: float | None = None
+
+
+def decisions(task: str, logits: Array) -> Array:
+    """What is made of logits (N, …): classes (N, …), labels given or not (N, labels), of other tasks the values."""
+    if task in ("classification", "segmentation"):
+        return logits.argmax(axis=1)
+    return logits > 0 if task == "multilabel" else logits
+
+
+def judge(task: str, said: Array, reference: Array, target: Array | None, limits: Limits) -> Verdict:
+    """said, reference: logits (N, …) of the same images. target: as `decisions`, or None."""
+    if not np.isfinite(said).all():
+        return Verdict(False, "it answers with what is not a number", 0.0)
+    own, model = decisions(task, said), decisions(task, reference)
+    agreement = _agreement(own, model)
+    comparable = target is not None and target.shape == own.shape
+    accuracies = [_accuracy(found, target) for found in (own, model)] if comparable else [None, None]
+    why = _told(agreement, accuracies[0], accuracies[1], len(said))
+    lost = 0.0 if accuracies[0] is None or accuracies[1] is None else 100 * (accuracies[1] - accuracies[0])
+    if agreement < limits.agreement:
+        return Verdict(False, f"{why}; {limits.agreement:.2%} asked for", agreement, accuracies[0])
+    if lost > limits.accuracy_drop + 1e-9:
+        return Verdict(False, f"{why}; {limits.accuracy_drop} points may be lost", agreement, accuracies[0])
+    return Verdict(True, why, agreement, accuracies[0])
+
+
+def _agreement(own: Array, model: Array) -> float:
+    if own.dtype.kind != "f":
+        return float((own == model).mean())
+    return float((np.abs(own - model) <= CLOSE * max(float(model.std()), 1e-12)).mean())
+
+
+def _accuracy(found: Array, target: Any) -> float:
+    """The share that is right; of numbers the share of the variance that is explained."""
+    if found.dtype.kind != "f":
+        return float((found == target).mean())
+    return float(1 - ((found - target) ** 2).mean() / max(float(np.var(target)), 1e-12))
+
+
+def _told(agreement: float, own: float | None, model: float | None, images: int) -> str:
+    told = f"agrees on {agreement:.2%} of {images:,} images"
+    if own is None or model is None:
+        return told
+    return f"{told}, accuracy {own:.2%} against {model:.2%}"

@@ -1,0 +1,49 @@
+"""Peak memory of an engine at work: in a process of its own, since what another left behind does not count.
+
+python -m serving.engines.memory FOLDER '{"engine": "serving.engines.eager.Eager", "settings": {}, "batch": 1}'
+"""
+
+import importlib
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from serving.engines.cache import prepared
+from serving.engines.engine import Maker
+from serving.engines.source import Source, source_of
+
+TIME_LIMIT_S = 300
+ROOT = Path(__file__).parent.parent.parent
+
+
+def peak_mib(maker: Maker, source: Source, batch: int) -> float | None:
+    """Resident memory at its highest, with the engine's own libraries; None where the process crashed or hung."""
+    kind = type(maker)
+    job = {"engine": f"{kind.__module__}.{kind.__qualname__}", "settings": maker.settings(), "batch": batch}
+    line = [sys.executable, "-m", "serving.engines.memory", str(source.folder.absolute()), json.dumps(job)]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, timeout=TIME_LIMIT_S, cwd=ROOT, check=True)
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        return None
+    return float(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Loads what was converted before, answers a few batches, says what that took."""
+    import numpy as np
+
+    folder, job = Path(sys.argv[1]), json.loads(sys.argv[2])
+    module, _, name = job["engine"].rpartition(".")
+    source = source_of(folder)
+    engine = prepared(getattr(importlib.import_module(module), name)(**job["settings"]), source)
+    shape = source.shape
+    pixels = np.zeros((job["batch"], shape.height, shape.width, shape.channels), np.uint8)
+    for _ in range(3):
+        engine(pixels)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()

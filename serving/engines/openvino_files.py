@@ -1,0 +1,89 @@
+"""From a network to OpenVINO's graph: exported, its norms made plain, and quantised by NNCF where that is asked for."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+import numpy as np
+import openvino
+import torch
+from openvino import opset13 as ops
+from torch._dynamo.exc import TorchDynamoException
+
+from models.onnx_file import FromPixels
+from serving.engines.engine import EngineError
+from serving.engines.source import Source
+from serving.engines.torch_nets import example
+
+CALIBRATION = 128  # images, of those that are given
+
+
+def converted(source: Source) -> openvino.Model:
+    """Input (batch, height, width, channels) uint8 with any batch, output `logits`. Raises EngineError."""
+    wrapped, pixels = FromPixels(source.network(), source.shape).eval(), torch.from_numpy(example(source, 2))
+    sizes = [-1, source.shape.height, source.shape.width, source.shape.channels]
+    try:
+        program = torch.export.export(wrapped, (pixels,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+        model = openvino.convert_model(program, input=[openvino.PartialShape(sizes)])
+    except (RuntimeError, ValueError, TorchDynamoException) as error:
+        raise EngineError(f"openvino: {str(error).strip().splitlines()[0]}") from error
+    _flatten_norms(model)
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _flatten_norms(model: openvino.Model) -> None:
+    """Norms over the channels of (N, H, W, C) as norms of (N, H W, C): the CPU has a kernel for three axes alone."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MVN" or len(shape := node.input_value(0).get_partial_shape()) != 4:
+            continue
+        axes = node.input_value(1).get_node()
+        if axes.get_type_name() != "Constant" or axes.get_vector().tolist() not in ([-1], [3]):
+            continue
+        if any(shape[axis].is_dynamic for axis in (1, 2, 3)):
+            continue
+        _flatten(node, [shape[axis].get_length() for axis in (1, 2, 3)])
+
+
+def _flatten(node: openvino.Node, sides: list[int]) -> None:
+    flat = ops.reshape(node.input_value(0), np.array([0, -1, sides[-1]]), True)
+    kept = node.get_attributes()
+    norm = ops.mvn(flat, np.array([-1]), kept["normalize_variance"], kept["eps"], kept["eps_mode"])
+    back = ops.reshape(norm, np.array([0, *sides]), True)
+    for reader in node.output(0).get_target_inputs():
+        reader.replace_source_output(back.output(0))
+
+
+def quantised(model: openvino.Model, source: Source) -> openvino.Model:
+    """8-bit weights and activations, calibrated on the source's real images. Raises ValueError without such."""
+    if source.calibration is None:
+        raise ValueError("engine openvino int8 needs images to calibrate with: none were given")
+    images = [source.calibration[place : place + 1] for place in range(min(CALIBRATION, len(source.calibration)))]
+    attention = any(node.get_type_name() == "ScaledDotProductAttention" for node in model.get_ops())
+    with _silent():
+        import nncf
+
+        nncf.set_log_level(logging.ERROR)
+        try:
+            return nncf.quantize(
+                model, nncf.Dataset(images), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED,
+                model_type=nncf.ModelType.TRANSFORMER if attention else None,
+            )  # fmt: skip
+        except (RuntimeError, nncf.ValidationError, nncf.InternalError) as error:
+            raise EngineError(f"nncf: {str(error).strip().splitlines()[0]}") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """nncf draws progress bars, and warns of CUDA and of its own dependencies."""
+    told = logging.getLogger("torch.utils.cpp_extension")
+    level = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        told.setLevel(level)

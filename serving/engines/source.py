@@ -1,0 +1,47 @@
+"""The model file that engines are made from. Free of torch until its network is asked for."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datamodule.decode import Pixels
+from datamodule.preprocessing import Preprocessing
+from models.manifest import preprocessing, read_manifest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run or model folder. identity: of weights, architecture and normalisation, which all end in the graph.
+
+    calibration: (N, height, width, channels) real images for int8, or None.
+    """
+
+    folder: Path
+    identity: str
+    task: str
+    shape: Preprocessing
+    calibration: Pixels | None = None
+
+    @property
+    def engines(self) -> Path:
+        """Where converted engines lie."""
+        return self.folder / "engines"
+
+    def network(self) -> "nn.Module":
+        """In float32 and evaluation mode, without normalisation."""
+        from models.model_file import load_model
+
+        return load_model(self.folder)[0]
+
+
+def source_of(folder: Path, calibration: Pixels | None = None) -> Source:
+    """Raises ValueError where the folder holds no model."""
+    manifest = read_manifest(folder)
+    graph = [manifest.weights_sha256, manifest.architecture, manifest.preprocessing]
+    identity = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()
+    return Source(folder, identity, manifest.task, preprocessing(manifest), calibration)

@@ -1,0 +1,208 @@
+"""The queue: jobs with priorities, leases and fences. Every arrow of its state machine is one conditional update.
+
+queued → running → succeeded | failed | cancelled; when the lease runs out, running → queued again, or dead after too
+many attempts. A claim raises the job's fence; whoever writes with a former one is late and gets Late.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Update, and_, func, insert, or_, select, update
+
+from serving.database import Database
+from serving.faults import step
+from serving.tables import job, job_event, worker
+
+OPEN = ("queued", "running")
+MOST_EVENTS = 20_000  # of one attempt; further ones are left out
+LONGEST_ERROR = 4000
+
+
+class Late(ValueError):
+    """A worker writes about a job that is no longer its own."""
+
+
+class Queue:
+    """The jobs of a store. Times are those of the server alone, so that no worker's clock matters."""
+
+    def __init__(self, database: Database, lease_seconds: float = 30.0, max_attempts: int = 3) -> None:
+        self.database, self.lease_seconds, self.max_attempts = database, lease_seconds, max_attempts
+
+    def add(self, connection: Connection, kind: str, endpoint: str, overrides: Sequence[str], **facts: Any) -> int:
+        """A queued job; its number. facts: sweep_id, subject_id, for_id, priority."""
+        row = {"kind": kind, "endpoint": endpoint, "overrides": list(overrides), "state": "queued", "priority": 0}
+        row |= {"attempt": 0, "max_attempts": self.max_attempts, "fence": 0, "cancel_requested": False}
+        found = connection.execute(insert(job).values(**row | facts, created=time.time()))
+        return int(found.inserted_primary_key[0])
+
+    def claim(self, worker_id: int) -> dict[str, Any] | None:
+        """The next job, leased to this worker; None where nothing waits. Higher priority first, then the older one."""
+        self.expire()
+        waiting = select(job.c.id).where(job.c.state == "queued").order_by(job.c.priority.desc(), job.c.id).limit(1)
+        while True:
+            with self.database.write() as connection:
+                number = connection.execute(waiting).scalar()
+                if number is None:
+                    return None
+                if connection.execute(self._leased(number, worker_id)).rowcount == 1:
+                    return dict(connection.execute(select(job).where(job.c.id == number)).one()._mapping)
+
+    def _leased(self, number: int, worker_id: int) -> Update:
+        now = time.time()
+        return (
+            update(job)
+            .where(job.c.id == number, job.c.state == "queued")
+            .values(
+                state="running",
+                worker_id=worker_id,
+                fence=job.c.fence + 1,
+                attempt=job.c.attempt + 1,
+                lease_until=now + self.lease_seconds,
+                started=now,
+                error=None,
+            )
+        )
+
+    def progress(self, number: int, fence: int, worker_id: int, events: Sequence[dict[str, Any]]) -> bool:
+        """Renews the lease and keeps what was reported, once however often it is sent; whether to stop. Raises Late."""
+        with self.database.write() as connection:
+            mine = self.mine(number, fence, worker_id)
+            if connection.execute(mine.values(lease_until=time.time() + self.lease_seconds)).rowcount != 1:
+                raise Late(f"job {number} is no longer yours (fence {fence}): stop working on it")
+            of_attempt = and_(job_event.c.job_id == number, job_event.c.fence == fence)
+            last = connection.execute(select(func.max(job_event.c.seq)).where(of_attempt)).scalar() or 0
+            fresh = [event for event in events if last < event["seq"] <= MOST_EVENTS]
+            rows = [event | {"job_id": number, "fence": fence, "at": time.time()} for event in fresh]
+            if rows:
+                connection.execute(insert(job_event), rows)
+            return bool(connection.execute(select(job.c.cancel_requested).where(job.c.id == number)).scalar())
+
+    def mine(self, number: int, fence: int, worker_id: int) -> Update:
+        """An update that changes the job only while this worker holds it."""
+        return update(job).where(
+            job.c.id == number, job.c.fence == fence, job.c.worker_id == worker_id, job.c.state == "running"
+        )
+
+    def succeed(self, connection: Connection, number: int, fence: int, worker_id: int, model_id: int | None) -> None:
+        """Within the transaction that keeps what the job made. Raises Late."""
+        ended = self.mine(number, fence, worker_id).values(
+            state="succeeded", model_id=model_id, ended=time.time(), lease_until=None
+        )
+        if connection.execute(ended).rowcount != 1:
+            raise Late(f"job {number} is no longer yours (fence {fence}): its result is not taken")
+        step("job-succeeded")
+
+    def fail(self, number: int, fence: int, worker_id: int, error: str) -> None:
+        """The training itself went wrong: it would again. Raises Late."""
+        self._end(number, fence, worker_id, state="failed", error=error[-LONGEST_ERROR:], ended=time.time())
+
+    def release(self, number: int, fence: int, worker_id: int) -> None:
+        """The worker gives the job back, as when it is shut down: the attempt does not count. Raises Late."""
+        self._end(number, fence, worker_id, state="queued", worker_id_after=None, attempt=job.c.attempt - 1)
+
+    def stopped(self, number: int, fence: int, worker_id: int) -> None:
+        """The worker has done what a cancellation asked for. Raises Late."""
+        self._end(number, fence, worker_id, state="cancelled", ended=time.time())
+
+    def _end(self, number: int, fence: int, worker_id: int, **values: Any) -> None:
+        if "worker_id_after" in values:
+            values["worker_id"] = values.pop("worker_id_after")
+        with self.database.write() as connection:
+            ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)
+            if connection.execute(ended).rowcount != 1:
+                raise Late(f"job {number} is no longer yours (fence {fence})")
+
+    def cancel(self, number: int) -> str:
+        """A waiting job ends at once, a running one as soon as its worker hears of it; the state now."""
+        with self.database.write() as connection:
+            ended = {"state": "cancelled", "ended": time.time()}
+            waiting = connection.execute(
+                update(job).where(job.c.id == number, job.c.state == "queued").values(**ended)
+            )
+            if waiting.rowcount != 1:
+                running = update(job).where(job.c.id == number, job.c.state == "running")
+                connection.execute(running.values(cancel_requested=True))
+            return str(self._row(connection, number).state)
+
+    def retry(self, number: int) -> str:
+        """Puts a job that ended without success back into the queue; the state now."""
+        again = update(job).where(job.c.id == number, job.c.state.in_(("failed", "cancelled", "dead")))
+        fresh = {"state": "queued", "attempt": 0, "cancel_requested": False, "ended": None, "error": None}
+        with self.database.write() as connection:
+            changed = connection.execute(again.values(**fresh, worker_id=None)).rowcount
+            state = str(self._row(connection, number).state)
+        if changed != 1:
+            raise Late(f"job {number} is {state}: only one that failed, was cancelled or is dead can be tried again")
+        return state
+
+    def grace(self) -> None:
+        """A fresh lease for all that run: after a pause of the server its workers shall be heard first."""
+        with self.database.write() as connection:
+            until = time.time() + self.lease_seconds
+            connection.execute(update(job).where(job.c.state == "running").values(lease_until=until))
+
+    def expire(self) -> int:
+        """Takes jobs from workers that were not heard of: again into the queue, or ended; how many."""
+        now = time.time()
+        lost = and_(job.c.state == "running", job.c.lease_until < now)
+        silent = "its worker was not heard of any more"
+        endings: list[tuple[Any, dict[str, Any]]] = [
+            (job.c.cancel_requested, {"state": "cancelled", "ended": now}),
+            (job.c.attempt >= job.c.max_attempts, {"state": "dead", "ended": now, "error": f"{silent}, every time"}),
+            (job.c.attempt < job.c.max_attempts, {"state": "queued", "error": silent}),
+        ]
+        with self.database.read() as connection:
+            if connection.execute(select(func.count()).select_from(job).where(lost)).scalar() == 0:
+                return 0
+        with self.database.write() as connection:
+            return sum(
+                connection.execute(update(job).where(lost, when).values(lease_until=None, **values)).rowcount
+                for when, values in endings
+            )
+
+    def get(self, number: int) -> dict[str, Any]:
+        """A job as it is listed."""
+        with self.database.read() as connection:
+            return self._shown(connection, [self._row(connection, number)])[0]
+
+    def _row(self, connection: Connection, number: int) -> Row[Any]:
+        found = connection.execute(select(job).where(job.c.id == number)).first()
+        if found is None:
+            raise LookupError(f"there is no job {number}")
+        return found
+
+    def every(
+        self, sweep_id: int | None = None, state: str | None = None, limit: int = 200, before: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Jobs, the newest first."""
+        query = select(job).order_by(job.c.id.desc()).limit(limit)
+        for column, wanted in ((job.c.sweep_id, sweep_id), (job.c.state, state)):
+            query = query.where(column == wanted) if wanted is not None else query
+        query = query.where(job.c.id < before) if before is not None else query
+        with self.database.read() as connection:
+            return self._shown(connection, connection.execute(query).all())
+
+    def _shown(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+        """With the worker's name and the newest figures."""
+        names = {row.id: row.name for row in connection.execute(select(worker.c.id, worker.c.name))}
+        return [
+            dict(row._mapping)
+            | {"worker": names.get(row.worker_id), "figures": self._newest_figures(connection, row)}
+            for row in rows
+        ]
+
+    def _newest_figures(self, connection: Connection, row: Row[Any]) -> Any:
+        query = select(job_event.c.payload).where(
+            job_event.c.job_id == row.id, job_event.c.fence == row.fence, job_event.c.kind == "figures"
+        )
+        return connection.execute(query.order_by(job_event.c.seq.desc()).limit(1)).scalar()
+
+    def events(self, number: int, fence: int = 0, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """What was reported of a job after a place (fence, seq), oldest first; all attempts from 0, 0 on."""
+        later = or_(job_event.c.fence > fence, and_(job_event.c.fence == fence, job_event.c.seq > after))
+        query = select(job_event).where(job_event.c.job_id == number, later)
+        with self.database.read() as connection:
+            self._row(connection, number)
+            rows = connection.execute(query.order_by(job_event.c.fence, job_event.c.seq).limit(limit))
+            return [dict(row._mapping) for row in rows]

@@ -1,0 +1,53 @@
+"""What a run leaves for a store beside its model file: the measurement on its evaluation set, and a golden batch."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+
+from datamodule.data import ImageData
+from models.callbacks import Concluding
+from models.task import ImageTask
+from serving.delivery import GOLDEN, PACKAGE
+from serving.version import code_version
+from utils.files import write_whole
+
+if TYPE_CHECKING:
+    from models.outcome import Outcome
+
+MOST_IMAGES, MOST_LOGITS = 8, 1 << 20  # of the golden batch
+SPLIT = ("salt", "val_share", "test_share", "n_samples")
+
+
+class Pack(Concluding):
+    """Writes package.json and golden.safetensors into the run folder when its model lies there."""
+
+    def concluded(self, outcome: "Outcome", task: ImageTask, data: ImageData) -> None:
+        folder = outcome.run.folder
+        split = "test" if "test" in outcome.evaluations else "val" if "val" in outcome.evaluations else None
+        write_whole(folder / GOLDEN, golden(task, data, split or "train"))
+        package = {
+            "measurement": None if split is None else measurement(outcome.evaluations[split], data, split),
+            "split": {name: getattr(data, name) for name in SPLIT},
+            "code_version": code_version(),
+        }
+        write_whole(folder / PACKAGE, json.dumps(package, indent=2))
+
+
+def measurement(evaluation: Any, data: ImageData, split: str) -> dict[str, Any]:
+    """Figures with the digest of the images and labels that they were measured on."""
+    seen = data.inventory.take(data.inventory.rows(split))
+    figures = {score.name: score.value if abs(score.value) < float("inf") else None for score in evaluation.scores}
+    return {"set_digest": seen.digest, "split": split, "images": len(seen), "figures": figures}
+
+
+@torch.inference_mode()
+def golden(task: ImageTask, data: ImageData, split: str) -> bytes:
+    """A few images as stored, (N, H, W, C) uint8, and the network's logits of them, as a safetensors file."""
+    rows = data.inventory.rows(split)[:MOST_IMAGES]
+    stored = next(iter(data.rows_dataloader(rows, "golden")))
+    net = task.net.cpu().eval()
+    logits = net(data.on_after_batch_transfer(stored).image).float()
+    images = max(1, min(len(logits), MOST_LOGITS // max(1, logits[0].numel())))
+    return save({"pixels": stored.image[:images].contiguous(), "logits": logits[:images].contiguous()})

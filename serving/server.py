@@ -1,0 +1,97 @@
+"""The server's process: one per store, with its local workers; it tells where it is reached when it is."""
+
+import fcntl
+import shlex
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from serving.parts import Parts
+from serving.settings import ServingSettings
+from serving.worker import Worker
+
+KEEP_ALIVE = 30  # seconds that an idle connection stays open
+LAST_WORDS = 10  # seconds for requests that are under way when it ends
+
+
+class Announcing(uvicorn.Server):
+    """Calls `ready` with the port as soon as it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self.ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready(self.servers[0].sockets[0].getsockname()[1])
+
+
+def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
+    """Serves until it is stopped. announce: is called with the address when it listens."""
+    settings = parts.settings
+    held = hold(Path(settings.root).expanduser().absolute())
+    parts.queue.grace()
+    workers: list[Worker] = []
+
+    def ready(port: int) -> None:
+        announce(address(settings, port))
+        threading.Thread(target=_start_workers, args=(parts, port, workers), daemon=True).start()
+
+    options: dict[str, Any] = {"ssl_certfile": settings.certificate, "ssl_keyfile": settings.private_key}
+    config = uvicorn.Config(
+        app,
+        settings.host,
+        settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=LAST_WORDS,
+        **options,
+    )
+    try:
+        Announcing(config, ready).run()
+    finally:
+        for worker in workers:
+            worker.abandon()
+        held.close()
+
+
+def hold(root: Path) -> IO[str]:
+    """The store's lock, until it is closed. Raises ValueError where another server holds it."""
+    file = (root / "server.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise ValueError(f"another server serves {root}: stop it, or choose another serving.root") from error
+    return file
+
+
+def address(settings: ServingSettings, port: int) -> str:
+    """As a browser on this machine reaches it."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    shown = f"[{host}]" if ":" in host else host
+    return f"http{'s' if settings.encrypted else ''}://{shown}:{port}"
+
+
+def _start_workers(parts: Parts, port: int, workers: list[Worker]) -> None:
+    settings = parts.settings
+    root = Path(settings.root).expanduser().absolute()
+    for _ in range(settings.local_workers):
+        worker = Worker(
+            address(settings, port),
+            name="local",
+            arguments=shlex.split(settings.worker_arguments),
+            logs=str(root / "runs"),
+            certificate=settings.certificate,
+            token_file=str(root / "tokens" / "worker"),
+        )
+        workers.append(worker)
+        worker.start()

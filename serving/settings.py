@@ -1,0 +1,86 @@
+"""Settings of `python -m serving` and of its workers; free of torch and of web packages."""
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """The store and its server; configuration/serving/default.yaml says what each is."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    root: str = "store"
+    database: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+    allow_unencrypted: bool = False
+    hosts: list[str] = field(default_factory=list)
+    local_workers: int = 1
+    worker_arguments: str = ""
+    lease_seconds: float = 30.0
+    max_attempts: int = 3
+    max_jobs_of_a_sweep: int = 1000
+    max_model_mib: int = 4096
+    keep_models: int = 20
+    reach: int = 10
+
+    def __post_init__(self) -> None:
+        for key in ("lease_seconds", "max_attempts", "max_jobs_of_a_sweep", "max_model_mib"):
+            if getattr(self, key) <= 0:
+                raise ValueError(f"serving.{key}={getattr(self, key)}: use a number above 0")
+        for key in ("keep_models", "reach", "local_workers"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"serving.{key}={getattr(self, key)}: use 0 or more")
+        if not 0 <= self.port < 65536:
+            raise ValueError(f"serving.port={self.port}: use a number from 0 to 65535 (0: any free one)")
+        if bool(self.certificate) != bool(self.private_key):
+            raise ValueError("serving.certificate and serving.private_key belong together: give both or none")
+        self._refuse_open_door()
+
+    @property
+    def encrypted(self) -> bool:
+        return self.certificate is not None
+
+    def _refuse_open_door(self) -> None:
+        """Tokens and images must not cross a network unencrypted unless somebody says that they may."""
+        if not is_loopback(self.host) and not self.encrypted and not self.allow_unencrypted:
+            raise ValueError(
+                f"serving.host={self.host} is reachable from other machines, and tokens would cross the network in the "
+                "clear: give serving.certificate=FILE serving.private_key=FILE, or, behind a proxy that encrypts, "
+                "serving.allow_unencrypted=true"
+            )
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """A worker; configuration/serving/worker.yaml says what each is."""
+
+    server: str
+    name: str | None = None
+    token_file: str | None = None
+    certificate: str | None = None
+    logs: str = "logs"
+    arguments: str = ""
+    poll_seconds: float = 1.0
+    keep_runs: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.match(r"https?://[^/]+", self.server):
+            raise ValueError(f"serving.server={self.server}: write http://HOST:PORT or https://HOST:PORT")
+        if self.name is not None and not re.fullmatch(NAME, self.name):
+            raise ValueError(f"serving.name={self.name}: use up to 64 small letters, digits, '_', '.' and '-'")
+        if self.poll_seconds <= 0:
+            raise ValueError(f"serving.poll_seconds={self.poll_seconds}: use a number above 0")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reachable from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,212 @@
+"""The models: names, versions, where they come from, how they were measured, and which are kept."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from models.manifest import Manifest
+from serving.blobs import Blobs
+from serving.database import Database
+from serving.history import append
+from serving.package import BadCandidate, Measurement, Package, check_weights, manifest_of
+from serving.promotion import Measured, Verdict
+from serving.tables import endpoint, evaluation, history, model
+
+FILES = ("file_sha256", "manifest_sha256", "configuration_sha256", "golden_sha256")
+
+
+@dataclass(frozen=True)
+class Files:
+    """A model's files by the sha256 that names them."""
+
+    model: str
+    manifest: str
+    golden: str | None = None
+
+
+Verify = Callable[[Blobs, Files], None]  # raises BadCandidate for what must not go live
+
+
+class Store:
+    """Models in a database and their files among the blobs. verify: is asked before a model goes live."""
+
+    def __init__(self, root: Path, database: Database, verify: Verify) -> None:
+        self.root, self.database, self.blobs, self._verify = root, database, Blobs(root), verify
+
+    def verify(self, files: Files) -> None:
+        """Raises BadCandidate for a model that does not work: it must not go live."""
+        self._verify(self.blobs, files)
+
+    def files(self, number: int) -> Files:
+        """Those of a model. Raises LookupError where there is no such model, or its files were given up."""
+        with self.database.read() as connection:
+            row = self.row(connection, number)
+        if row.pruned is not None:
+            raise LookupError(f"the files of {row.name} {row.version} were given up")
+        return Files(row.file_sha256, row.manifest_sha256, row.golden_sha256)
+
+    def inspect(self, package: Package) -> Manifest:
+        """The manifest of a package whose files are here and sound. Raises BadCandidate."""
+        manifest = manifest_of(package)
+        measured = package.measurement
+        named = (package.model, package.configuration, package.golden, measured and measured.predictions)
+        if missing := [sha for sha in named if sha and not self.blobs.has(sha)]:
+            raise BadCandidate(f"file {missing[0]} was not sent yet")
+        check_weights(self.blobs.path(package.model), manifest)
+        self.blobs.put(package.manifest.encode(), sha256_of(package.manifest))
+        return manifest
+
+    def add(self, connection: Connection, package: Package, manifest: Manifest, actor: str, **facts: Any) -> int:
+        """A new version of an inspected package, within a transaction of `Database.alone`; its number.
+
+        facts: job_id, worker.
+        """
+        if not self.blobs.has(package.model):
+            raise BadCandidate(f"file {package.model} was given up in the meantime: send it again")
+        highest = connection.execute(select(func.max(model.c.version)).where(model.c.name == package.name)).scalar()
+        row = {
+            "name": package.name,
+            "version": (highest or 0) + 1,
+            "file_sha256": package.model,
+            "manifest_sha256": sha256_of(package.manifest),
+            "configuration_sha256": package.configuration,
+            "golden_sha256": package.golden,
+            "weights_sha256": manifest.weights_sha256,
+            "bytes": self.blobs.size(package.model),
+            "parameters": manifest.parameters,
+            "task": manifest.task,
+            "architecture": _named(manifest.architecture),
+            "classes": manifest.classes,
+            "parent_sha256": manifest.parent,
+            "data_digest": manifest.data_digest,
+            "split": package.split,
+            "configuration_digest": manifest.configuration_digest,
+            "code_version": package.code_version,
+            "actor": actor,
+            "created": time.time(),
+        }
+        number = int(connection.execute(insert(model).values(**row, **facts)).inserted_primary_key[0])
+        if package.measurement:
+            self.measure(connection, number, package.measurement)
+        return number
+
+    def measure(self, connection: Connection, number: int, found: Measurement) -> None:
+        """Adds a model's figures on a set; those that are there stay."""
+        known = connection.execute(_evaluation(number, found.set_digest)).first()
+        if known is None:
+            row = found.model_dump(exclude={"predictions"}) | {"predictions_sha256": found.predictions}
+            connection.execute(insert(evaluation).values(model_id=number, created=time.time(), **row))
+
+    def measured(self, connection: Connection, number: int, set_digest: str) -> Measured | None:
+        """A model on an evaluation set; None where it was not measured there."""
+        found = connection.execute(_evaluation(number, set_digest)).first()
+        if found is None:
+            return None
+        row = self.row(connection, number)
+        predictions = found.predictions_sha256
+        return Measured(
+            f"{row.name} {row.version}",
+            row.task,
+            found.figures,
+            found.images,
+            row.parameters,
+            lambda: self.blobs.read(predictions).decode() if predictions else None,
+        )
+
+    def newest_set(self, connection: Connection, number: int) -> str:
+        """The evaluation set that a model was measured on last."""
+        query = select(evaluation.c.set_digest).where(evaluation.c.model_id == number)
+        return str(connection.execute(query.order_by(evaluation.c.id.desc()).limit(1)).scalar_one())
+
+    def told(self, connection: Connection, number: int, verdict: Verdict) -> None:
+        """Keeps with the model what was decided about it."""
+        said = {"promote": verdict.promote, "why": verdict.why}
+        connection.execute(update(model).where(model.c.id == number).values(verdict=said))
+
+    def row(self, connection: Connection, number: int) -> Row[Any]:
+        """A model's row; LookupError where there is none."""
+        found = connection.execute(select(model).where(model.c.id == number)).first()
+        if found is None:
+            raise LookupError(f"there is no model {number}")
+        return found
+
+    def get(self, number: int) -> dict[str, Any]:
+        """A model with its evaluations."""
+        with self.database.read() as connection:
+            return self._shown(connection, [self.row(connection, number)])[0]
+
+    def every(self, name: str | None = None, limit: int = 200, before: int | None = None) -> list[dict[str, Any]]:
+        """Models with their evaluations, the newest first."""
+        query = select(model).order_by(model.c.id.desc()).limit(limit)
+        query = query.where(model.c.name == name) if name is not None else query
+        query = query.where(model.c.id < before) if before is not None else query
+        with self.database.read() as connection:
+            return self._shown(connection, connection.execute(query).all())
+
+    def _shown(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+        query = select(evaluation).where(evaluation.c.model_id.in_([row.id for row in rows])).order_by(evaluation.c.id)
+        found = [dict(row._mapping) for row in connection.execute(query)]
+        live = set(connection.execute(select(endpoint.c.model_id)).scalars())
+        return [
+            dict(row._mapping)
+            | {"live": row.id in live, "evaluations": [one for one in found if one["model_id"] == row.id]}
+            for row in rows
+        ]
+
+    def within_reach(self, connection: Connection, reach: int) -> set[int]:
+        """The models that are live, and those of each endpoint's last changes, which a rollback can bring back."""
+        wanted = {number for number in connection.execute(select(endpoint.c.model_id)).scalars() if number}
+        for name in connection.execute(select(endpoint.c.name)).scalars().all():
+            changes = select(history.c.to_id).where(history.c.endpoint == name, history.c.to_id.is_not(None))
+            numbers = connection.execute(changes.order_by(history.c.number.desc())).scalars()
+            wanted |= set(list(dict.fromkeys(numbers))[: reach + 1])
+        return wanted
+
+    def prune(self, keep: int, reach: int, actor: str, even_within_reach: bool = False) -> list[str]:
+        """Gives up the files of all but each name's `keep` newest models; their rows stay. Answers what was given up.
+
+        The live model always stays, and those within a rollback's reach do unless even_within_reach.
+        """
+        with self.database.alone() as connection:
+            stays = self.within_reach(connection, 0 if even_within_reach else reach)
+            rows = connection.execute(select(model).where(model.c.pruned.is_(None)).order_by(model.c.id.desc())).all()
+            stays |= {row.id for name in {row.name for row in rows} for row in _of(rows, name)[:keep]}
+            gone = [row for row in rows if row.id not in stays]
+            for row in gone:
+                connection.execute(update(model).where(model.c.id == row.id).values(pruned=time.time()))
+                append(connection, actor, "prune", f"the files of {row.name} {row.version}", from_id=row.id)
+        with self.database.alone() as connection:  # now that nothing can bring the rows back that named the files
+            self.blobs.prune(self._referenced(connection))
+        return [f"{row.name} {row.version}" for row in gone]
+
+    def damaged(self) -> list[str]:
+        """The files that models need and that are missing or hold something else."""
+        with self.database.read() as connection:
+            return sorted(sha for sha in self._referenced(connection) if self.blobs.corrupt(sha))
+
+    def _referenced(self, connection: Connection) -> set[str]:
+        rows = connection.execute(select(model).where(model.c.pruned.is_(None))).all()
+        predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_([row.id for row in rows]))
+        named = {getattr(row, column) for row in rows for column in FILES}
+        return {sha for sha in named | set(connection.execute(predictions).scalars()) if sha}
+
+
+def _of(rows: Sequence[Row[Any]], name: str) -> list[Row[Any]]:
+    return [row for row in rows if row.name == name]
+
+
+def _evaluation(number: int, set_digest: str) -> Any:
+    return select(evaluation).where(evaluation.c.model_id == number, evaluation.c.set_digest == set_digest)
+
+
+def _named(architecture: dict[str, Any]) -> str:
+    return str(architecture.get("architecture") or architecture["_target_"].rpartition(".")[2])[:200]
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""From the JSON that a person drops to queued jobs."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from serving.jobs import Queue
+from serving.sweeps import BadSweep, Plan, plan, read_json, search
+from serving.tables import job, sweep
+from serving.workers import Workers
+
+
+class Submission:
+    """limit: jobs that one sweep may have."""
+
+    def __init__(self, queue: Queue, workers: Workers, limit: int) -> None:
+        self.queue, self.workers, self.limit, self.database = queue, workers, limit, queue.database
+
+    def submit(
+        self, text: str | bytes, name: str, actor: str, priority: int = 0, strict: bool = False, key: str | None = None
+    ) -> dict[str, Any]:
+        """Queues a sweep; what was queued, and the keys that were not understood. Raises BadSweep.
+
+        key: the same one again answers the same sweep.
+        """
+        asked = read_json(text)
+        if key is not None and (known := self._known(key)) is not None:
+            return known
+        tune = asked.pop("tune", None)
+        found = plan(asked, self.workers.declared(), self.limit, strict)
+        jobs = found.jobs() if tune is None else [self._searching(found, tune)]
+        row = {"key": key, "endpoint": name, "request": asked | ({"tune": tune} if tune else {}), "actor": actor}
+        row |= {"unknown": found.unknown, "size": len(jobs), "created": time.time()}
+        try:
+            with self.database.write() as connection:
+                number = int(connection.execute(insert(sweep).values(**row)).inserted_primary_key[0])
+                for overrides in jobs:
+                    self.queue.add(connection, "train", name, overrides, sweep_id=number, priority=priority)
+                return self._told(connection, number)
+        except IntegrityError:  # the same key at the same time
+            known = self._known(key or "")
+            assert known is not None
+            return known
+
+    def _searching(self, found: Plan, tune: Any) -> list[str]:
+        if found.size != 1:
+            raise BadSweep("a search takes single values beside tune: lists of values are what tune.space is for")
+        if not isinstance(tune, dict) or not isinstance(space := tune.pop("space", None), list):
+            raise BadSweep('tune: write {"tune": {"space": ["optimizers.lr=tag(log, interval(1e-4, 1e-1))"]}}')
+        if not all(isinstance(line, str) for line in space):
+            raise BadSweep("tune.space: each line is a text")
+        return found.jobs()[0] + search(space, tune)
+
+    def _known(self, key: str) -> dict[str, Any] | None:
+        with self.database.read() as connection:
+            number = connection.execute(select(sweep.c.id).where(sweep.c.key == key)).scalar()
+            return None if number is None else self._told(connection, number)
+
+    def _told(self, connection: Connection, number: int) -> dict[str, Any]:
+        row = connection.execute(select(sweep).where(sweep.c.id == number)).one()
+        jobs = connection.execute(select(job.c.id).where(job.c.sweep_id == number).order_by(job.c.id)).scalars()
+        return {"sweep": number, "name": row.endpoint, "size": row.size, "jobs": list(jobs), "unknown": row.unknown}

@@ -1,0 +1,273 @@
+"""A sweep: a JSON of values and lists of values becomes one list of overrides a job, after everything is checked."""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
+
+from utils.build import (
+    CONFIGURATION,
+    PATH_KEYS,
+    ConfigurationError,
+    check_own,
+    composed,
+    known_keys,
+    option,
+    options,
+    prepared,
+    sweep,
+)
+from utils.signature import nearest
+
+Value = str | int | float | bool | None
+
+SHORT = {
+    "MODEL": "models",
+    "OPTIMIZER": "optimizers",
+    "EPOCHS": "trainer.max_epochs",
+    "BATCH_SIZE": "datamodule.batch_size",
+    "LEARNING_RATE": "optimizers.lr",
+    "WEIGHT_DECAY": "optimizers.weight_decay",
+    "KERNEL_SIZE": "models.kernel_size",
+    "NUM_FILTERS": "models.num_filters",
+    "DENSE_WIDTH": "models.dense_width",
+    "DROPOUT": "models.dropout",
+    "SEED": "seed",
+}
+# What a job may set. Nothing here names a place, and no value can: see WORD.
+ALLOWED = (
+    "seed",
+    "models", "models.*",
+    "optimizers", "optimizers.*",
+    "schedulers", "schedulers.*",
+    "task", "task.*",
+    "trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.accumulate_grad_batches",
+    "trainer.gradient_clip_val", "trainer.check_val_every_n_epoch", "trainer.speed", "trainer.threads",
+    "datamodule.batch_size", "datamodule.eval_batch_size", "datamodule.height", "datamodule.width",
+    "datamodule.channels", "datamodule.n_samples", "datamodule.val_share", "datamodule.test_share", "datamodule.salt",
+    "datamodule.weighted_sampling", "datamodule.power", "datamodule.interpolation", "datamodule.crop",
+    "datamodule.augment", "datamodule.augment.*",
+    "callback", "callback.*",
+    "tune.*",
+)  # fmt: skip
+NEVER = ("callback.store", "callback.store.*")  # a job's model goes where the job came from
+WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+"  # no slash, no colon but in times, nothing that a grammar reads
+KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,7}"
+MOST_KEYS, DEEPEST = 64, 4
+
+
+class BadSweep(ValueError):
+    """A sweep that cannot be run, and why."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep asks for. choices: dotted key → its values. unknown: key → a half sentence that helps."""
+
+    choices: dict[str, list[Value]]
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The number of jobs; nothing is expanded for it."""
+        return math.prod(len(values) for values in self.choices.values())
+
+    def jobs(self) -> list[list[str]]:
+        """One list of overrides a job; the last key changes fastest."""
+        keys = list(self.choices)
+        return [
+            [f"{key}={spelt(value)}" for key, value in zip(keys, values, strict=True)]
+            for values in itertools.product(*self.choices.values())
+        ]
+
+
+def read_json(text: str | bytes) -> dict[str, Any]:
+    """A JSON object, in which no key comes twice and nothing lies deep."""
+    try:
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, BadSweep) else BadSweep(f"this is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise BadSweep('the JSON must be an object: {"LEARNING_RATE": [0.001, 0.002]}')
+    if _depth(found) > DEEPEST:
+        raise BadSweep(f"the JSON is nested deeper than {DEEPEST}")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadSweep(f"{twice[0][:80]} is given twice")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> None:
+    raise BadSweep(f"{name} is no number")
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max((_depth(one) for one in inner if isinstance(one, dict | list)), default=0)
+
+
+def plan(asked: Mapping[str, Any], declared: Sequence[str] = (), limit: int = 1000, strict: bool = False) -> Plan:
+    """What a sweep asks for, checked. Raises BadSweep.
+
+    asked: short names or dotted keys to a value or a list of values. declared: the workers' own overrides, which hold
+    for every key that is not asked for. strict: an unknown key is refused, otherwise it is left out and reported.
+    """
+    if len(asked) > MOST_KEYS:
+        raise BadSweep(f"{len(asked)} keys are given, at most {MOST_KEYS} can be")
+    wanted, unknown = _known(asked)
+    found = Plan(_within({key: _values(key, value) for key, value in wanted.items()}, limit), unknown)
+    found = _composing(found, declared)
+    if strict and found.unknown:
+        raise BadSweep("; ".join(f"{key}: there is no such key, {help_}" for key, help_ in found.unknown.items()))
+    return found
+
+
+def _known(asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What can be asked for by its dotted key, and the rest; what is never allowed is refused."""
+    wanted: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
+    for name, value in asked.items():
+        key = SHORT.get(name, name)
+        if key in wanted:
+            raise BadSweep(f"{name} and another name of it are both given")
+        if key in every_key():
+            _refuse_forbidden(name, key)
+            wanted[key] = value
+        else:
+            _refuse_hostile(name)
+            unknown[name] = nearest(name, [*SHORT, *(one for one in every_key() if allowed(one))])
+    return wanted, unknown
+
+
+@cache
+def every_key() -> frozenset[str]:
+    """Groups, and the dotted keys of all yamls."""
+    groups = {folder.name for folder in CONFIGURATION.iterdir() if folder.is_dir()}
+    return frozenset({*known_keys(), *groups})
+
+
+def allowed(key: str) -> bool:
+    """Whether a job may set a key."""
+    return any(fnmatchcase(key, one) for one in ALLOWED) and not any(fnmatchcase(key, one) for one in NEVER)
+
+
+def _refuse_hostile(name: str) -> None:
+    """Keys that would reach into Hydra or name code are an attempt, not a slip."""
+    parts = name.lstrip("+~").split(".")
+    if name[:1] in "+~" or parts[0] == "hydra" or any(part.startswith("_") and part.endswith("_") for part in parts):
+        raise BadSweep(f"{name[:80]}: a job sets values of existing keys alone, no hydra.*, _target_, '+' or '~'")
+    if not re.fullmatch(KEY, name):
+        raise BadSweep(f"{name[:80]!r} is no key: write letters, digits, '_' and '.'")
+
+
+def _refuse_forbidden(name: str, key: str) -> None:
+    _refuse_hostile(key)
+    if not allowed(key):
+        raise BadSweep(f"{name}: jobs must not set this key: where things lie is the worker's own business")
+
+
+def _values(key: str, given: Any) -> list[Value]:
+    values = given if isinstance(given, list) else [given]
+    if not values:
+        raise BadSweep(f"{key}: the list is empty")
+    for value in values:
+        _refuse_value(key, value)
+    return list(dict.fromkeys(values)) if len({type(value) for value in values}) == 1 else values
+
+
+def _refuse_value(key: str, value: Any) -> None:
+    if isinstance(value, dict | list):
+        raise BadSweep(f"{key}: a value is a number, a word, true, false or null")
+    if isinstance(value, str) and not re.fullmatch(WORD, value):
+        raise BadSweep(f"{key}={value[:80]!r}: a word has up to 64 letters, digits, '_', '.', '+' and '-'")
+    if isinstance(value, int | float) and not -1e18 < value < 1e18:
+        raise BadSweep(f"{key}: the number is too large")
+    if key.rpartition(".")[2] in PATH_KEYS and isinstance(value, str):
+        raise BadSweep(f"{key}={value[:80]!r}: a job names no place; use true, false or null")
+
+
+def _within(choices: dict[str, list[Value]], limit: int) -> dict[str, list[Value]]:
+    size = Plan(choices).size
+    if size > limit:
+        counts = " x ".join(str(len(values)) for values in choices.values() if len(values) > 1)
+        raise BadSweep(f"{counts} are {size:,} jobs, at most {limit:,} can be: take values out")
+    return choices
+
+
+def _composing(asked: Plan, declared: Sequence[str]) -> Plan:
+    """Leaves out keys that the chosen groups do not have; refuses values of a wrong type, before any job runs.
+
+    Each value is composed once with each choice of groups: a sum, not a product.
+    """
+    groups = {key: values for key, values in asked.choices.items() if (CONFIGURATION / key).is_dir()}
+    for key, values in groups.items():
+        _refuse_option(key, values)
+    bases = Plan(groups).jobs()
+    unknown, kept = dict(asked.unknown), dict(groups)
+    for key, values in asked.choices.items():
+        if key in groups:
+            continue
+        try:
+            for base in bases:
+                for value in values:
+                    check_own(composed([*declared, *base], [f"{key}={spelt(value)}"]))
+            kept[key] = values
+        except ConfigurationError as error:
+            if "there is no such key" not in str(error):
+                raise BadSweep(str(error)) from error
+            unknown[key] = "the chosen groups do not have it"
+    return Plan({key: kept[key] for key in asked.choices if key in kept}, unknown)
+
+
+def _refuse_option(group: str, values: Sequence[Value]) -> None:
+    for value in values:
+        text = spelt(value)
+        if f"{group}.{text}" in NEVER:
+            raise BadSweep(f"{group}={text}: a job's model goes to the store that the job came from")
+        if text not in options(group) and prepared(f"{group}={text}") == [f"{group}={text}"]:
+            raise BadSweep(f"{group}={text}: there is no such option; {nearest(text, options(group))}")
+
+
+def spelt(value: Value) -> str:
+    """As Hydra's grammar reads it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"'{value}'" if ":" in value or value == "" else value
+    return repr(value)
+
+
+def search(space: Sequence[str], tuning: Mapping[str, Any], limit: int = 64) -> list[str]:
+    """The overrides of a job that searches: Hydra's sweep words over allowed keys, and values of `tune`."""
+    if not 0 < len(space) <= limit:
+        raise BadSweep(f"tune.space has {len(space)} lines: use 1 to {limit}")
+    keys = option("tune", "default")
+    for text in space:
+        _refuse_space(text)
+    for key, value in tuning.items():
+        if key not in keys or key == "space":
+            raise BadSweep(f"tune.{key}: there is no such key; {nearest(key, list(keys))}")
+        _refuse_value(f"tune.{key}", value)
+    lines = ",".join('"' + text.replace("\\", "").replace('"', "'") + '"' for text in space)
+    return ["trainer.tune=true", f"tune.space=[{lines}]", *(f"tune.{key}={spelt(v)}" for key, v in tuning.items())]
+
+
+def _refuse_space(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.]+=[A-Za-z0-9_.,+()\- ]{1,400}", text):
+        raise BadSweep(f"{text[:80]!r}: write such as optimizers.lr=tag(log, interval(1e-4, 1e-1))")
+    try:
+        key = str(sweep(text)["key"])
+    except ConfigurationError as error:
+        raise BadSweep(str(error)) from error
+    _refuse_forbidden(key, key)

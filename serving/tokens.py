@@ -1,0 +1,107 @@
+"""Who may do what: secrets of 256 bits, of which only the hash is kept, and roles."""
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from serving import tables
+from serving.database import Database
+from serving.history import append
+from utils.files import write_whole
+
+ROLES = {
+    "viewer": frozenset({"viewer"}),
+    "worker": frozenset({"worker"}),
+    "operator": frozenset({"viewer", "operator"}),
+    "admin": frozenset({"viewer", "worker", "operator", "admin"}),
+}
+DAY = 86_400.0
+FIRST = ("operator", "worker", "admin")  # are made with the store
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a request comes from."""
+
+    token_id: int
+    name: str
+    role: str
+
+    def may(self, needed: str) -> bool:
+        """Whether this role includes the needed one."""
+        return needed in ROLES[self.role]
+
+    @property
+    def actor(self) -> str:
+        """As the history names it."""
+        return f"{self.name} ({self.role})"
+
+
+class Tokens:
+    """The tokens of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def create(self, name: str, role: str, days: float | None = None, actor: str = "this machine") -> str:
+        """A new secret; it is shown once and kept nowhere."""
+        if role not in ROLES:
+            raise ValueError(f"role={role}: use one of {', '.join(ROLES)}")
+        if days is not None and days <= 0:
+            raise ValueError(f"days={days}: a token must be good for some time; leave it out for one that never ends")
+        secret, now = secrets.token_urlsafe(32), time.time()
+        row = {"name": name, "role": role, "digest": digest(secret), "created": now, "revoked": False}
+        with self.database.alone() as connection:
+            connection.execute(insert(tables.token).values(**row, expires=None if days is None else now + days * DAY))
+            append(connection, actor, "token", f"a token of role {role} for {name}")
+        return secret
+
+    def find(self, secret: str) -> Identity | None:
+        """Whose secret it is; None where it is nobody's, expired or revoked. Compared by hash: timing tells nothing."""
+        with self.database.read() as connection:
+            row = connection.execute(select(tables.token).where(tables.token.c.digest == digest(secret))).first()
+        if row is None or row.revoked or (row.expires is not None and row.expires < time.time()):
+            return None
+        return Identity(row.id, row.name, row.role)
+
+    def revoke(self, number: int, actor: str) -> None:
+        """The token is good for nothing from now on."""
+        with self.database.alone() as connection:
+            changed = connection.execute(
+                update(tables.token).where(tables.token.c.id == number, ~tables.token.c.revoked).values(revoked=True)
+            )
+            if changed.rowcount != 1:
+                raise LookupError(f"there is no token {number} that could be revoked")
+            append(connection, actor, "revoke", f"token {number}")
+
+    def every(self) -> list[dict[str, Any]]:
+        """All of them, without what could be used."""
+        shown = [column for column in tables.token.c if column.name != "digest"]
+        with self.database.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(select(*shown).order_by(tables.token.c.id))]
+
+    def first(self, folder: Path) -> bool:
+        """On a new store one token a role, each in a file that only its owner reads; whether the store was new."""
+        if all((folder / role).is_file() for role in FIRST):
+            return False
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for role in FIRST:
+            if not (folder / role).is_file():
+                keep_secret(folder / role, self.create(f"first {role}", role))
+        return True
+
+
+def keep_secret(file: Path, secret: str) -> None:
+    """Into a file that only its owner reads, in a folder that only its owner enters."""
+    file.parent.chmod(0o700)
+    write_whole(file, secret + "\n")
+    file.chmod(0o600)
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

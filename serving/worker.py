@@ -1,0 +1,212 @@
+"""A training worker: python -m serving.worker serving.server=URL; in a notebook Worker(URL).start()."""
+
+import platform
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from serving.attempt import Curves, Heart, Process, Report
+from serving.client import Client, Refused, token_from
+from serving.delivery import package_of
+from serving.jobs import Late
+from serving.settings import WorkerSettings
+from serving.sweeps import allowed
+from serving.version import code_version
+from utils.build import command, plain, settings
+from utils.log import to_terminal
+
+LONGEST_BEAT = 1.0  # seconds between two reports
+DECISION = 600.0  # seconds in which a server verifies and decides
+PACK = "+callback.package._target_=serving.packing.Pack"
+
+
+class Worker:
+    """Takes jobs from a server and trains them, one at a time, each as `python train.py` in a process of its own.
+
+    arguments: overrides that all of its jobs begin with, such as datamodule=folder datamodule.root=DIR; a job's own
+    come after them. token: from the environment or a file if None. All state is the server's: a worker may vanish.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str | None = None,
+        name: str | None = None,
+        arguments: Sequence[str] = (),
+        logs: str = "logs",
+        poll_seconds: float = 1.0,
+        keep_runs: bool = True,
+        certificate: str | None = None,
+        token_file: str | None = None,
+    ) -> None:
+        self.chosen = WorkerSettings(server, name, token_file, certificate, logs, "", poll_seconds, keep_runs)
+        self.arguments = list(arguments)
+        self._over = threading.Event()
+        self.client = Client(server, token or token_from(token_file), certificate, tries=None, over=self._over)
+        self.name, self.number, self.beat = "", 0, LONGEST_BEAT
+        self._thread = threading.Thread(target=self._serve, daemon=True, name="worker")
+
+    def start(self) -> "Worker":
+        """Joins and works in the background. Raises ValueError where the server refuses, as another version's."""
+        self.join_server()
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Gives the job it has back to the queue and ends."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def abandon(self) -> None:
+        """Ends without a word, for a server that is going: the job is another attempt when it is back."""
+        self._over.set()
+
+    def run(self) -> None:
+        """Joins and works until it is stopped."""
+        self.join_server()
+        self._serve()
+
+    def join_server(self) -> None:
+        asked = {"name": self.chosen.name or _own_name(), "version": code_version(), "machine": _machine()}
+        try:
+            joined = self.client.post("/api/workers", asked | {"declared": declared(self.arguments)})
+        except (Late, Refused) as error:
+            raise ValueError(f"{self.chosen.server} does not take this worker: {error}") from error
+        self.name, self.number = joined["name"], joined["id"]
+        self.beat = min(LONGEST_BEAT, joined["lease_seconds"] / 6)
+        print(f"worker {self.name} has joined {self.chosen.server}", flush=True)
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            job = self.client.post(f"/api/workers/{self.number}/claim")
+            if job is None:
+                self._over.wait(self.chosen.poll_seconds)
+            else:
+                self._attempt(job)
+        self.client.close()
+
+    def _attempt(self, job: dict[str, Any]) -> None:
+        """A job from its claim to its end, however it ends."""
+        report = Report()
+        with Heart(self.client, job, self.number, self.beat, report) as heart:
+            try:
+                self._worked(job, heart, report)
+            except Late as error:
+                print(f"job {job['id']}: {error}", flush=True)
+            except (Refused, OSError, ValueError) as error:
+                self._end(job, "fail", error=f"{type(error).__name__}: {error}")
+
+    def _worked(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
+        if job["kind"] == "evaluate":
+            self._measured(job, heart, report)
+            return
+        print(f"job {job['id']}: {' '.join(job['overrides'])}", flush=True)
+        folder = Path(self.chosen.logs).expanduser().absolute() / "jobs" / f"job-{job['id']}-{job['fence']}"
+        if self._ran(self._line(job, folder), folder, job, heart, report):
+            self._deliver(job, folder)
+            if not self.chosen.keep_runs:
+                shutil.rmtree(folder)
+
+    def _line(self, job: dict[str, Any], folder: Path) -> list[str]:
+        places = [f"logs={folder.parent.parent}", f"experiment_name={folder.parent.name}", f"run_name={folder.name}"]
+        return ["train.py", *self.arguments, *job["overrides"], *places, "force=true", PACK]
+
+    def _ran(self, line: list[str], folder: Path, job: dict[str, Any], heart: Heart, report: Report) -> bool:
+        """Whether a command came to its good end; otherwise the server knows why."""
+        process, curves = Process(line, report), Curves(folder, report)
+        while (status := process.wait(self.beat / 2)) is None:
+            curves.tell()
+            if heart.late.is_set():
+                process.kill()
+                raise Late("it is no longer this worker's")
+            if heart.cancelled.is_set() or self._over.is_set():
+                process.stop()
+                self._end(job, "stopped" if heart.cancelled.is_set() else "release")
+                return False
+        curves.tell()
+        heart.tell()
+        if status != 0:
+            last = "\n".join(process.last)
+            self._end(job, "fail", error=f"the command ended with status {status}\n{last}")
+        return status == 0
+
+    def _deliver(self, job: dict[str, Any], folder: Path) -> None:
+        """The model goes to the server, which decides about it."""
+        package = package_of(folder, job["endpoint"], self.client.put)
+        answer = self.client.post(
+            f"/api/jobs/{job['id']}/succeed", self._mine(job) | {"package": package}, patient=DECISION
+        )
+        said = "goes live" if answer["promoted"] else "does not go live"
+        print(f"job {job['id']}: model {answer['model']} {said}: {answer['why']}", flush=True)
+
+    def _measured(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
+        """A deployed model on the evaluation set of a candidate."""
+        from serving.evaluation import fetched, measurement_of
+
+        folder = Path(self.chosen.logs).expanduser().absolute() / "jobs" / f"measure-{job['id']}-{job['fence']}"
+        fetched(folder, job["subject"], job["for"], self.client)
+        if self._ran(["-m", "serving.evaluation", str(folder)], folder, job, heart, report):
+            found = measurement_of(folder, self.client.put)
+            self.client.post(f"/api/jobs/{job['id']}/measured", self._mine(job) | {"measurement": found}, DECISION)
+        shutil.rmtree(folder)
+
+    def _end(self, job: dict[str, Any], how: str, **facts: Any) -> None:
+        print(f"job {job['id']}: {how} {facts.get('error', '')}".rstrip(), flush=True)
+        self.client.post(f"/api/jobs/{job['id']}/{how}", self._mine(job) | facts)
+
+    def _mine(self, job: dict[str, Any]) -> dict[str, int]:
+        return {"worker": self.number, "fence": job["fence"]}
+
+
+def declared(arguments: Sequence[str]) -> list[str]:
+    """What the server may know of a worker's arguments: no places."""
+    return [text for text in arguments if allowed(text.lstrip("+").partition("=")[0])]
+
+
+def _own_name() -> str:
+    name = re.sub(r"[^a-z0-9_.-]", "-", socket.gethostname().lower())[:50]
+    return name if name[:1].isalnum() else f"worker-{secrets.token_hex(2)}"
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+@hydra.main(version_base="1.3", config_path="../configuration", config_name="worker")
+def main(cfg: DictConfig) -> None:
+    """Works until it is stopped; a job that is under way then goes back to the queue."""
+    to_terminal()
+    chosen = settings(WorkerSettings, plain(cfg)["serving"], "serving.")
+    worker = Worker(
+        chosen.server,
+        None,
+        chosen.name,
+        shlex.split(chosen.arguments),
+        chosen.logs,
+        chosen.poll_seconds,
+        chosen.keep_runs,
+        chosen.certificate,
+        chosen.token_file,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker._over.set())
+    try:
+        worker.run()
+    except ConnectionError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,167 @@
+"""The queue: who gets what, leases and fences, on both databases."""
+
+import threading
+import time
+
+import pytest
+
+from serving.jobs import Late, Queue
+from tests.serving.material import VERSION
+
+
+@pytest.fixture
+def queue(parts) -> Queue:
+    return parts.queue
+
+
+@pytest.fixture
+def worker_id(parts) -> int:
+    return joined(parts, "one")
+
+
+def joined(parts, name) -> int:
+    token = parts.tokens.find(parts.tokens.create(name, "worker"))
+    return parts.workers.join(name, token.token_id, VERSION, "here", [])["id"]
+
+
+def add(queue, *priorities) -> list[int]:
+    with queue.database.write() as connection:
+        return [queue.add(connection, "train", "main", [f"seed={n}"], priority=n) for n in priorities]
+
+
+def expired(queue, worker_id):
+    """A job whose lease has run out."""
+    queue.lease_seconds = -1.0
+    job = queue.claim(worker_id)
+    queue.lease_seconds = 30.0
+    return job
+
+
+def test_higher_priority_comes_first_then_the_older_job(queue, worker_id):
+    low, first, second = add(queue, 0, 5, 5)
+    assert [queue.claim(worker_id)["id"] for _ in range(3)] == [first, second, low]
+    assert queue.claim(worker_id) is None
+
+
+def test_many_workers_claim_each_job_once(parts, queue):
+    jobs = add(queue, *[0] * 20)
+    workers = [joined(parts, f"w{n}") for n in range(4)]
+    claimed: list[int] = []
+
+    def work(worker):
+        while (job := queue.claim(worker)) is not None:
+            claimed.append(job["id"])
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == jobs
+
+
+def test_a_lost_workers_job_goes_to_another_and_its_late_writes_are_refused(parts, queue, worker_id):
+    add(queue, 0)
+    lost = expired(queue, worker_id)
+    again = queue.claim(joined(parts, "two"))
+    assert (again["id"], again["attempt"], again["fence"]) == (lost["id"], 2, lost["fence"] + 1)
+    writes = (
+        lambda: queue.progress(lost["id"], lost["fence"], worker_id, []),
+        lambda: queue.fail(lost["id"], lost["fence"], worker_id, "late"),
+        lambda: queue.release(lost["id"], lost["fence"], worker_id),
+        lambda: queue.stopped(lost["id"], lost["fence"], worker_id),
+    )
+    for write in writes:
+        with pytest.raises(Late):
+            write()
+    assert queue.get(lost["id"])["state"] == "running"
+
+
+def test_another_worker_cannot_write_with_the_right_fence(parts, queue, worker_id):
+    add(queue, 0)
+    job = queue.claim(worker_id)
+    with pytest.raises(Late):
+        queue.progress(job["id"], job["fence"], joined(parts, "thief"), [])
+
+
+def test_a_job_whose_workers_are_always_lost_is_dead_and_can_be_tried_again(queue, worker_id):
+    (number,) = add(queue, 0)
+    for _ in range(3):
+        expired(queue, worker_id)
+    queue.expire()
+    assert queue.get(number)["state"] == "dead"
+    assert queue.retry(number) == "queued"
+    assert queue.claim(worker_id)["attempt"] == 1
+
+
+def test_progress_renews_the_lease_and_after_a_pause_of_the_server_all_get_time(queue, worker_id):
+    (number,) = add(queue, 0)
+    job = expired(queue, worker_id)
+    queue.progress(number, job["fence"], worker_id, [])
+    assert queue.expire() == 0 and queue.get(number)["lease_until"] > time.time()
+    queue.lease_seconds = -1.0
+    queue.progress(number, job["fence"], worker_id, [])
+    queue.lease_seconds = 30.0
+    queue.grace()
+    assert queue.expire() == 0
+
+
+def test_what_is_reported_twice_is_kept_once_in_order(queue, worker_id):
+    (number,) = add(queue, 0)
+    job = queue.claim(worker_id)
+    events = [{"seq": n, "kind": "line", "payload": f"line {n}"} for n in (1, 2, 3)]
+    queue.progress(number, job["fence"], worker_id, events[:2])
+    queue.progress(number, job["fence"], worker_id, events)
+    figures = [{"seq": n, "kind": "figures", "payload": {"val/loss": 1 / n}} for n in (4, 5)]
+    queue.progress(number, job["fence"], worker_id, figures)
+    assert [event["seq"] for event in queue.events(number)] == [1, 2, 3, 4, 5]
+    assert [event["seq"] for event in queue.events(number, job["fence"], 3)] == [4, 5]
+    assert queue.get(number)["figures"] == {"val/loss": 0.2}
+
+
+def test_cancelling_ends_a_waiting_job_at_once_and_tells_the_worker_of_a_running_one(queue, worker_id):
+    waiting, running = add(queue, 0, 9)
+    job = queue.claim(worker_id)
+    assert queue.cancel(waiting) == "cancelled"
+    assert queue.cancel(running) == "running"
+    assert queue.progress(running, job["fence"], worker_id, [])
+    queue.stopped(running, job["fence"], worker_id)
+    assert queue.get(running)["state"] == "cancelled"
+    assert queue.claim(worker_id) is None
+
+
+def test_a_cancelled_job_of_a_lost_worker_does_not_run_again(queue, worker_id):
+    (number,) = add(queue, 0)
+    expired(queue, worker_id)
+    queue.cancel(number)
+    queue.expire()
+    assert queue.get(number)["state"] == "cancelled"
+
+
+def test_a_job_given_back_has_not_used_an_attempt(queue, worker_id):
+    add(queue, 0)
+    job = queue.claim(worker_id)
+    queue.release(job["id"], job["fence"], worker_id)
+    assert queue.claim(worker_id)["attempt"] == 1
+
+
+def test_a_job_that_succeeded_or_waits_cannot_be_tried_again(queue, worker_id):
+    (number,) = add(queue, 0)
+    with pytest.raises(Late, match="is queued"):
+        queue.retry(number)
+    with pytest.raises(LookupError, match="no job 999"):
+        queue.retry(999)
+
+
+def test_equal_names_of_workers_get_a_suffix_and_other_versions_are_refused_with_both_named(parts):
+    token = parts.tokens.find(parts.tokens.create("w", "worker")).token_id
+    names = [parts.workers.join("lab", token, VERSION, "here", [])["name"] for _ in range(3)]
+    assert names == ["lab", "lab-2", "lab-3"]
+    with pytest.raises(ValueError, match=f"version older.*server runs {VERSION}"):
+        parts.workers.join("lab", token, "older", "here", [])
+
+
+def test_a_worker_is_known_only_by_the_token_that_it_joined_with(parts, worker_id):
+    other = parts.tokens.find(parts.tokens.create("other", "worker"))
+    with pytest.raises(LookupError, match="join again"):
+        parts.workers.seen(worker_id, other.token_id)

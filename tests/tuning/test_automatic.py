@@ -1,0 +1,65 @@
+"""experiment=auto as a user gives it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from models.runs import Run
+from tuning.automatic_settings import AutomaticSettings
+from tuning.verdicts import Verdict, sections, write
+
+LITTLE = ("experiment=auto", "trainer.max_time=00:00:00:30", "trainer.threads=1", "trainer.speed=fp32",
+          "logger.tensorboard=null", "auto.networks=[simple_cnn]", "auto.augmentations=[none,digits]")  # fmt: skip
+
+
+def stored(folder: Path) -> dict:
+    return yaml.safe_load((folder / "full_configurations.yaml").read_text())
+
+
+def test_everything_is_chosen_explained_and_reproduces_without_a_choice(command, tmp_path):
+    done = command("train.py", *LITTLE, "run_name=first", "models.num_filters=8")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "logs/auto/first"
+    told = json.loads((folder / "automatic.json").read_text())
+    assert {"data", "network and image size", "augmentation", "batch size", "optimizer and rate", "schedule"} <= {
+        one["what"] for one in told
+    }
+    page = (folder / "report" / "index.html").read_text()
+    assert "Automatic choices" in page and all(one["chosen"] in page for one in told)
+    config = stored(folder)
+    assert config["auto"] is None and config["models"]["num_filters"] == 8
+    assert config["optimizers"]["option"] is None and isinstance(config["datamodule"]["batch_size"], int)
+    again = command("train.py", "reproduce=first", "logs=" + str(tmp_path / "logs"))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "network and image size" not in again.stdout
+
+
+REFUSED = {
+    ("experiment=auto",): "experiment=auto needs a time",
+    ("experiment=auto", "trainer.max_time=fast"): "trainer.max_time=fast: write it as",
+    (*LITTLE, "auto.networks=[]"): "auto.networks=[] leaves nothing to try",
+    (*LITTLE, "auto.networks_share=0"): "use a share of the time",
+    (*LITTLE, "auto.optimizers_share=0.9"): "leave less than 0.2 of the time to train",
+    (*LITTLE, "auto.network=[resnet18]"): "did you mean auto.networks",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=lambda line: line[-1])
+def test_a_mistake_is_refused_in_words_and_leaves_no_run(command, tmp_path, line):
+    done = command("train.py", *line)
+    assert done.returncode == 2 and REFUSED[line] in done.stderr, done.stderr
+    assert not list((tmp_path / "logs").glob("*/*"))
+
+
+def test_the_report_repeats_the_verdicts(tmp_path):
+    write(tmp_path, [Verdict("network", "simple_cnn", "validation loss 0.1")])
+    [section] = sections(Run(tmp_path))
+    assert section.blocks[0].rows == (("network", "simple_cnn", "validation loss 0.1"),)
+    assert sections(Run(tmp_path / "other")) == []
+
+
+def test_shares_have_defaults_that_leave_most_of_the_time():
+    wanted = AutomaticSettings(networks=["a"], sizes=[32], augmentations=["none"])
+    assert wanted.networks_share + wanted.augmentations_share + wanted.optimizers_share < 0.5

@@ -1,0 +1,157 @@
+"""Short trainings under equal conditions, on real digits."""
+
+import math
+import time
+from functools import partial
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from models.model_file import weights_sha256
+from models.runs import Run
+from models.settings import TrainerSettings
+from models.training import make_task, make_trainer, settle_choices
+from tuning.course import OUT_OF_TIME, Course, looks_at, settled_norms, with_state
+from utils.build import CONFIGURATION, build, option, plain, settings
+
+SMALL = ("datamodule.n_samples=300", "models.num_filters=8", "models.blocks=2", "trainer.speed=fp32",
+         "trainer.threads=1", "trainer.accelerator=cpu", "trainer.max_epochs=2", "trainer.progress=false",
+         "trainer.log_every_n_steps=1",
+         "logger.tensorboard=null")  # fmt: skip
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Configuration, task and data, from overrides."""
+
+    def make(*overrides: str):
+        with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+            places = (f"datamodule.cache_dir={tmp_path / 'cache'}", f"logs={tmp_path / 'logs'}")
+            config = plain(compose("configs", overrides=[*SMALL, *places, *overrides]))
+        data = build(config["datamodule"], seed=config["seed"])
+        data.prepare()
+        task = make_task(config, data)
+        settle_choices(config, settings(TrainerSettings, config["trainer"]), task, data)
+        return config, task, data
+
+    return make
+
+
+@pytest.fixture
+def course(prepared):
+    return lambda *overrides: Course(*prepared(*overrides), torch.device("cpu"))
+
+
+def maker(name: str = "sgd", **changes):
+    return build(option("optimizers", name) | changes)
+
+
+@pytest.mark.parametrize("options", [(), ("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5")])
+def test_a_short_training_of_full_length_is_the_training_itself(prepared, tmp_path, options):
+    config, task, data = prepared("optimizers=adamw", *options)
+    course = Course(config, task, data, torch.device("cpu"))
+    _, state = course.train(build(config["optimizers"]), course.full_steps)
+    course.restore()
+    trainer = make_trainer(config, Run(tmp_path / "run"), task, data)
+    trainer.fit(task, data)
+    assert trainer.global_step == course.full_steps
+    assert weights_sha256(task.net.state_dict()) == weights_sha256(state.weights)
+
+
+def test_all_arms_see_the_same_batches_in_the_same_order_from_the_same_weights(course):
+    course, seen = course(), []
+    for name, steps in (("sgd", 9), ("lion", 9), ("adamw", 9)):
+        before, images = [], []
+        course.task.net.register_forward_pre_hook(lambda net, args, images=images: images.append(args[0].clone()))
+
+        def make(net, name=name, before=before):
+            before.append(weights_sha256(net.state_dict()))
+            return maker(name)(net)
+
+        course.train(make, steps)
+        course.task.net._forward_pre_hooks.clear()
+        seen.append((before[0], [image.sum().item() for image in images]))
+    assert seen[0] == seen[1] == seen[2]
+    assert len({round(total, 3) for total in seen[0][1][:9]}) > 3
+
+
+def test_the_network_is_given_back_as_it_was(course):
+    course = course()
+    before = weights_sha256(course.task.net.state_dict())
+    course.train(maker(), 4)
+    assert weights_sha256(course.task.net.state_dict()) != before
+    course.restore()
+    assert weights_sha256(course.task.net.state_dict()) == before
+
+
+def test_the_rate_falls_to_the_end_of_the_short_schedule(course):
+    course, rates = course("schedulers=linear"), []
+
+    def make(net):
+        optimizer = maker()(net)
+        optimizer.register_step_post_hook(lambda own, *_: rates.append(own.param_groups[0]["lr"]))
+        return optimizer
+
+    course.train(make, 6)
+    assert len(rates) == 6 and rates[-1] < 0.1 * max(rates)
+
+
+@pytest.mark.parametrize("schedule", ["time_budget", "plateau", "constant", "one_cycle", "step"])
+def test_every_schedule_has_a_short_form(course, schedule):
+    options = ("trainer.max_time=00:01:00:00",) if schedule == "time_budget" else ()
+    curve, _ = course(f"schedulers={schedule}", *options).train(maker(), 8)
+    assert math.isfinite(curve.val_loss)
+
+
+def test_an_arm_that_diverges_is_dropped_at_once_and_says_when(course):
+    curve, _ = course().train(maker(lr=1e20), 200)
+    assert "not finite at step" in curve.dropped or "rose from" in curve.dropped
+    assert len(curve.train) < 20 and curve.val_loss == math.inf == curve.train_loss
+
+
+def test_a_deadline_ends_an_arm(course):
+    curve, _ = course().train(maker(), 500, deadline=time.monotonic() - 1)
+    assert curve.dropped == OUT_OF_TIME and len(curve.train) == 1
+
+
+def test_the_figure_is_smoothed_over_the_end_of_the_schedule(course):
+    curve, _ = course().train(maker(), 20)
+    late = [loss for step, loss in curve.val if step >= 18]
+    assert len(late) >= 2 and curve.val_loss == pytest.approx(sum(late) / len(late))
+
+
+def test_longer_trainings_are_looked_at_more_often_and_all_at_their_end():
+    assert looks_at(8, 64, 300) == [7, 8]
+    assert looks_at(400, 64, 300) == [100, 200, 300, 360, 380, 400]
+    assert looks_at(1, 64, 300) == [1]
+
+
+def test_norms_are_judged_with_fresh_averages_and_keep_their_running_ones(course):
+    course = course()
+    images = course._settling()
+    before = {name: value.clone() for name, value in course.task.net.state_dict().items()}
+    with settled_norms(course.task.net, images):
+        first = next(part for part in course.task.net.modules() if isinstance(part, torch.nn.BatchNorm2d))
+        assert not torch.equal(first.running_mean, torch.zeros_like(first.running_mean))
+    after = course.task.net.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert first.momentum == 0.1 and course.task.net.training
+
+
+def test_an_optimizer_goes_on_with_moments_but_its_own_rate():
+    net = torch.nn.Linear(3, 2)
+    make = partial(maker("adamw"), lr=0.5)
+    optimizer = make(net)
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()["state"]
+    optimizer.param_groups[0]["lr"] = 0.0
+    again = with_state(make, state, net)
+    assert again.param_groups[0]["lr"] == 0.5
+    assert torch.equal(again.state_dict()["state"][0]["exp_avg"], state[0]["exp_avg"])
+
+
+def test_without_validation_images_the_way_out_is_told(course):
+    with pytest.raises(ValueError, match=r"datamodule.val_share above 0"):
+        course("datamodule.val_share=0").train(maker(), 4)

@@ -1,0 +1,149 @@
+"""A search in one process, with real trainings: what it finds, what it records, and when it gives up."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from tuning import local
+from tuning.records import Journal
+from tuning.results import write_results
+from tuning.study import Study
+from utils.build import composed
+
+
+@pytest.fixture
+def searched(problem, tmp_path):
+    """Runs a whole search."""
+
+    def run(*overrides: str, folder: str = "tune") -> Study:
+        study = Study(problem("tune.backend=local", *overrides), tmp_path / folder)
+        local.search(study)
+        return study
+
+    return run
+
+
+def test_trials_are_stopped_and_their_curves_and_folders_kept(searched):
+    study = searched("tune.trials=6")
+    assert [trial.number for trial in study.ended] == [0, 1, 2, 3, 4, 5]
+    assert study.trials[0].values["optimizers.lr"] == 0.001  # the configuration as it stands
+    assert study.trials[0].state == "complete" and study.trials[0].epochs == 3
+    stopped = [trial for trial in study.ended if trial.state == "stopped"]
+    assert stopped and all(trial.epochs == 1 for trial in stopped)
+    assert Journal(study.place / "trials.jsonl").read() == study.trials
+    for trial in study.ended:
+        config = (study.folder(trial) / "full_configurations.yaml").read_text()
+        assert f"lr: {trial.values['optimizers.lr']}" in config
+        assert not list(study.folder(trial).rglob("*.ckpt"))
+    assert study.best().costs(study.goal)[0] == min(one.costs(study.goal)[0] for one in study.ranked())
+
+
+def test_a_search_that_goes_on_ends_as_the_undisturbed_one(searched, problem, tmp_path):
+    whole = searched("tune.trials=5")
+    lines = (whole.place / "trials.jsonl").read_text().splitlines()
+    cut = tmp_path / "cut" / "trials.jsonl"
+    cut.parent.mkdir()
+    cut.write_text("\n".join(lines[:7]) + "\n" + lines[7][:30])  # killed in the fourth trial, in mid-line
+    study = Study(problem("tune.backend=local", "tune.trials=5"), cut.parent)
+    assert [trial.number for trial in study.ended] == [0, 1, 2]
+    local.search(study)
+    assert [trial.values for trial in study.ended] == [trial.values for trial in whole.ended]
+    assert [trial.state for trial in study.ended] == [trial.state for trial in whole.ended]
+    assert [trial.costs(study.goal) for trial in study.ended] == [trial.costs(whole.goal) for trial in whole.ended]
+
+
+def test_a_failing_trial_is_recorded_with_its_error_and_the_search_goes_on(searched):
+    study = searched('tune.space=["models.num_filters=choice(4,-1,8)"]', "tune.searcher=grid")
+    states = {trial.values["models.num_filters"]: trial.state for trial in study.ended}
+    assert states["-1"] == "failed" and states["4"] == "complete" and "8" in states
+    [failed] = [trial for trial in study.ended if trial.state == "failed"]
+    assert failed.error == "models.num_filters=-1: use 1 or more"
+    assert "Traceback" in (study.folder(failed) / "error.txt").read_text()
+    study.require_found()
+
+
+def test_where_all_trials_fail_the_first_error_is_shown(searched):
+    study = searched('tune.space=["models.num_filters=choice(-1,-2)"]', "tune.searcher=grid")
+    with pytest.raises(ValueError, match=r"all 2 trials failed, the first of them with: models\.num_filters=-1: use 1"):
+        study.require_found()
+
+
+def test_a_diverging_trial_fails_and_says_so(searched):
+    study = searched('tune.space=["optimizers.lr=choice(0.001,1e30)"]', "tune.searcher=grid", "optimizers=sgd")
+    assert [trial.state for trial in study.ended] == ["complete", "failed"]
+    assert study.ended[1].diverged and "not finite" in study.ended[1].error
+
+
+def test_a_figure_that_nobody_reports_ends_the_search_at_once(searched):
+    study = searched("tune.objective=val/acuracy")
+    assert len(study.trials) == 1
+    with pytest.raises(ValueError, match=r"no trial reports val/acuracy; did you mean val/accuracy.*val/loss"):
+        study.require_found()
+
+
+def test_a_time_too_short_for_one_trial_is_refused(searched):
+    study = searched("tune.max_time=00:00:00:01", "datamodule.batch_size=1", "models.num_filters=64", "models.blocks=3")
+    with pytest.raises(ValueError, match=r"tune\.max_time=00:00:00:01 was over before the first epoch"):
+        study.require_found()
+
+
+def test_more_gpus_than_there_are_are_refused(searched):
+    with pytest.raises(ValueError, match=rf"gpus_per_trial=99\.0 but there are {torch.cuda.device_count()} GPUs"):
+        searched("tune.gpus_per_trial=99.0")
+
+
+def test_several_objectives_and_a_constraint_give_a_front(searched):
+    study = searched(
+        "tune.objective=[val/accuracy,parameters]",
+        'tune.constraints=["parameters<=2000"]',
+        'tune.space=["models.num_filters=choice(2,4,64)"]',
+        "tune.searcher=grid",
+        "trainer.max_epochs=1",
+    )
+    write_results(study)
+    told = json.loads((study.place / "params.json").read_text())
+    assert {one["params"]["models.num_filters"] for one in told["front"]} <= {"2", "4"}
+    assert told["params"]["models.num_filters"] in ("2", "4")
+    assert (study.place / "report" / "search_front.png").exists()
+
+
+def test_latency_is_measured_where_it_is_asked_for(searched):
+    study = searched("tune.objective=latency_ms", "tune.trials=1", "trainer.max_epochs=1")
+    assert 0 < study.ended[0].figures["latency_ms"] < 1000
+
+
+def test_the_automatic_optimizer_works_inside_trials(searched):
+    study = searched(
+        "optimizers.option=auto", "optimizers.candidates=[sgd,adamw]", "optimizers.max_step_count=4",
+        'tune.space=["models.num_filters=choice(2,4)"]', "tune.trials=2", "trainer.max_epochs=1",
+    )  # fmt: skip
+    assert [trial.error for trial in study.ended] == ["", ""]
+    assert "option: auto" not in (study.folder(study.ended[0]) / "full_configurations.yaml").read_text()
+
+
+def test_trials_that_differ_in_batches_alone_share_their_images(problem, tmp_path):
+    from tuning.trial import prepared
+
+    first, second, other = (
+        prepared(problem().of_trial(values))
+        for values in ({"datamodule.batch_size": 8}, {"datamodule.batch_size": 16}, {"datamodule.height": 6})
+    )
+    assert (first.batch_size, second.batch_size) == (8, 16)
+    assert first._training_store is second._training_store is not other._training_store
+
+
+def test_what_a_search_leaves(searched):
+    study = searched('tune.space=["optimizers.lr=tag(log, interval(1e-4, 1e-1))","models.dropout=interval(0.0, 0.5)"]')
+    write_results(study)
+    best = study.best()
+    told = json.loads((study.place / "params.json").read_text())
+    assert told["params"] == best.values and told["figures"]["val/loss"] == best.costs(study.goal)[0]
+    lr = composed([], told["overrides"])["optimizers"]["lr"]
+    assert math.isclose(lr, best.values["optimizers.lr"])
+    assert len((study.place / "trials.csv").read_text().splitlines()) == 5
+    page = (study.place / "report" / "index.html").read_text()
+    for name in ("history", "curves", "parallel", "importance"):
+        assert (study.place / "report" / f"search_{name}.png").exists()
+    assert f"The best is trial {best.number + 1}" in page and "https://" not in page.split("<script")[0]

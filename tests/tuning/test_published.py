@@ -1,0 +1,54 @@
+"""Published accuracies and what they belong to."""
+
+from dataclasses import replace
+
+import pytest
+
+from tuning.published import Published, joined, parsed, published
+from tuning.speed_table import Row
+
+TABLE = """model,img_size,top1,top1_err,top5
+resnet18.a1_in1k,288,73.164,26.836,91.054
+resnet18.a1_in1k,224,71.504,28.496,90.086
+resnet18.fb_swsl_ig1b_ft_in1k,224,73.286,26.714,91.754
+resnet18d.ra2_in1k,224,72.262,27.738,90.684
+"""
+ROW = Row("resnet18", "eager", "fp32", 1, "224x224", "inference", "versions", "machine", p50_ms=1.0)
+
+
+def names(*rows):
+    return [one.published and one.published.name for one in joined(rows, parsed(TABLE, "T"))]
+
+
+def test_an_architecture_gets_its_best_weights_at_its_size():
+    assert names(ROW, replace(ROW, size="288x288")) == ["resnet18.fb_swsl_ig1b_ft_in1k", "resnet18.a1_in1k"]
+
+
+def test_a_row_with_a_tag_gets_that_tag_alone():
+    (one,) = joined([replace(ROW, model="resnet18.a1_in1k")], parsed(TABLE, "T"))
+    assert one.published == Published("resnet18.a1_in1k", 224, 71.504)
+
+
+def test_a_model_without_an_accuracy_keeps_its_row():
+    assert names(replace(ROW, model="mine"), replace(ROW, model="resnet18d")) == [None, "resnet18d.ra2_in1k"]
+
+
+def test_another_table_is_refused_by_its_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("model,accuracy\n")
+    with pytest.raises(ValueError, match="no column img_size, top1"):
+        published(str(tmp_path / "t.csv"))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.csv: there is no such file"):
+        published(str(tmp_path / "none.csv"))
+
+
+def test_the_own_table_is_read_where_it_was_kept(tmp_path):
+    (tmp_path / "kept.csv").write_text(TABLE)
+    assert len(published("auto", tmp_path / "kept.csv")) == 4 and published(None) == []
+
+
+def test_a_url_that_does_not_answer_is_an_error_with_a_way_out():
+    with pytest.raises(ValueError, match=r"cannot be fetched .*benchmark\.published=FILE"):
+        published("http://127.0.0.1:9/results.csv")

@@ -1,0 +1,41 @@
+import random
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tuning.rate_finder import RangeTest, longest_fall
+
+SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
+         "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null")  # fmt: skip
+
+
+def stored(folder: Path) -> dict:
+    return yaml.safe_load((folder / "full_configurations.yaml").read_text())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_falling_subsequence_is_longer(seed):
+    values = random.Random(seed).choices(range(9), k=9)
+    found = longest_fall(values)
+    assert all(values[a] > values[b] and a < b for a, b in pairwise(found))
+    for places in combinations(range(9), len(found) + 1):
+        assert not all(values[a] > values[b] for a, b in pairwise(places))
+
+
+def test_the_valley_lies_in_the_middle_of_the_long_fall():
+    rates = tuple(10.0**power for power in range(-6, 2))
+    assert RangeTest(rates, (2.3, 2.4, 2.3, 2.0, 1.5, 0.9, 1.2, 3.0)).valley in rates[2:5]
+
+
+def test_the_found_rate_is_written_down_and_reproduces(command, tmp_path):
+    auto = ("optimizers.lr=auto", "datamodule.batch_size=auto")
+    done = command("train.py", *SMALL, *auto, "run_name=first")
+    assert done.returncode == 0, done.stderr
+    assert "rate finder: the valley lies at" in done.stdout and "batch size" in done.stdout
+    config = stored(tmp_path / "logs/default/first")
+    assert 1e-4 < config["optimizers"]["lr"] < 0.1 and config["datamodule"]["batch_size"] in (32, 64)
+    again = command("train.py", "reproduce=first")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "rate finder" not in again.stdout

@@ -1,0 +1,94 @@
+"""A search on Ray: the same as in one process, and a worker that is killed costs nothing."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from tuning.ray_search import connected, search
+from tuning.records import Journal
+from tuning.settings import TuneSettings
+from tuning.study import Study
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_on_this_machine():
+    """One Ray for all tests here."""
+    token = Path("~/.ray/auth_token").expanduser()
+    there = token.exists()
+    with connected(TuneSettings()):
+        yield
+    assert token.exists() == there, "a token file was written though nobody asked for one"
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that train."""
+    tree = psutil.Process().children(recursive=True)
+    return [one for one in tree if one.is_running() and "ImplicitFunc" in " ".join(one.cmdline())]
+
+
+def test_workers_are_used_again_and_stopped_trials_are_pruned_with_their_values(problem, tmp_path):
+    seen = set()
+
+    def watch(study):
+        seen.update(one.pid for one in workers())
+
+    study = Study(problem("tune.trials=7", "tune.cpus_per_trial=1"), tmp_path / "tune", watch)
+    search(study)
+    assert sorted(trial.number for trial in study.ended) == [*range(7)]
+    assert {trial.error for trial in study.ended} == {""}
+    assert 1 <= len(seen) < len(study.trials)
+    stopped = [trial for trial in study.ended if trial.state == "stopped"]
+    pruned = study.searcher.study().get_trials(states=[TrialState.PRUNED])
+    assert stopped and len(pruned) == len(stopped)
+    assert [one.intermediate_values for one in pruned] == [
+        {epoch: figures["val/loss"] for epoch, figures in trial.curve} for trial in stopped
+    ]
+    assert Journal(study.place / "trials.jsonl").read() == study.trials
+    assert (study.folder(study.trials[0]) / "metrics.csv").exists()
+
+
+def test_a_killed_worker_costs_no_trial(problem, tmp_path):
+    killed = []
+
+    def watch(study):
+        begun = [trial for trial in study.trials if trial.state == "running" and trial.epochs == 2]
+        if begun and not killed and workers():
+            killed.append(workers()[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    study = Study(problem("tune.trials=3", "tune.scheduler=none", "trainer.max_epochs=6"), tmp_path / "tune", watch)
+    search(study)
+    assert killed
+    assert [trial.state for trial in study.ended] == ["complete"] * 3
+    assert all([epoch for epoch, _ in trial.curve] == [1, 2, 3, 4, 5, 6] for trial in study.ended)
+
+
+def test_failing_trials_are_recorded_and_the_search_goes_on(problem, tmp_path):
+    space = 'tune.space=["models.num_filters=choice(-1,4)"]'
+    study = Study(problem(space, "tune.searcher=grid", "trainer.max_epochs=1"), tmp_path / "tune")
+    search(study)
+    assert [trial.state for trial in study.ended] == ["failed", "complete"]
+    assert study.ended[0].error == "models.num_filters=-1: use 1 or more"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("tune.gpus_per_trial=99.0", r"tune\.gpus_per_trial=99 but there are \d+ GPUs"),
+        ("tune.cpus_per_trial=999", r"tune\.cpus_per_trial=999 but there are \d+ CPUs"),
+    ],
+)
+def test_more_than_the_cluster_has_is_refused(problem, tmp_path, asked, message):
+    with pytest.raises(ValueError, match=message):
+        search(Study(problem(asked), tmp_path / "tune"))
+
+
+def test_a_figure_that_nobody_reports_ends_the_search(problem, tmp_path):
+    study = Study(problem("tune.objective=val/acuracy"), tmp_path / "tune")
+    search(study)
+    with pytest.raises(ValueError, match="no trial reports val/acuracy"):
+        study.require_found()

@@ -1,0 +1,42 @@
+"""What the settings of a search refuse, before torch is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuning.settings import TuneSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"trials": 0}, r"tune\.trials=0"),
+        ({"grace_epochs": 0}, r"tune\.grace_epochs=0"),
+        ({"epochs": 0}, r"tune\.epochs=0"),
+        ({"reduction": 1}, r"tune\.reduction=1"),
+        ({"cpus_per_trial": 0}, r"tune\.cpus_per_trial=0"),
+        ({"gpus_per_trial": -1}, r"tune\.gpus_per_trial=-1"),
+        ({"max_time": "12 minutes"}, r"tune\.max_time=12 minutes: write it as"),
+        ({"objective": []}, "name at least one figure"),
+        ({"mode": ["min", "max"]}, "1 objectives need as many"),
+        ({"space": []}, "holds nothing to search"),
+        ({"backend": "local", "address": "auto"}, r"is for tune\.backend=ray"),
+    ],
+)
+def test_what_cannot_work_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        TuneSettings(**given)
+
+
+@pytest.mark.parametrize("argument", ["tune.trials=0", "trainer.tune=maybe", "tune.searcher=tpee"])
+def test_the_command_refuses_it_without_torch(argument):
+    code = f"import sys, runpy; sys.argv = ['train.py', 'trainer.tune=True', {argument!r}]\n"
+    code += "try: runpy.run_path('train.py', run_name='__main__')\n"
+    code += "finally: assert 'torch' not in sys.modules and 'ray' not in sys.modules and 'optuna' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert argument.partition("=")[0] in done.stderr

@@ -1,0 +1,119 @@
+"""A search space: Hydra's sweep words in, parameters out, and what is refused in which words."""
+
+import pytest
+
+from tuning.grid import grid
+from tuning.space import Parameter, automatic_space, configured, overrides, read_space
+from utils.build import ConfigurationError, composed
+
+
+def compose(values):
+    return composed([], values)
+
+
+def parameter(text, *when):
+    return read_space([text], list(when), compose)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("optimizers.lr=tag(log, interval(1e-4, 1e-1))", Parameter("optimizers.lr", "float", 1e-4, 0.1, log=True)),
+        ("models.dropout=interval(0, 0.5)", Parameter("models.dropout", "float", 0.0, 0.5)),
+        ("models.dense_width=int(interval(8, 64))", Parameter("models.dense_width", "int", 8, 64)),
+        ("datamodule.batch_size=range(16,129,16)", Parameter("datamodule.batch_size", "int", 16, 128, step=16)),
+        ("models.dropout=range(0, 0.5, 0.1)", Parameter("models.dropout", "float", 0, 0.4, step=0.1)),
+        ("models=choice(timm,simple_cnn)", Parameter("models", "choice", choices=("timm", "simple_cnn"))),
+        ("task/loss=choice(cross_entropy,focal)", Parameter("task/loss", "choice", choices=("cross_entropy", "focal"))),
+        ("datamodule.mean=choice([0.1],[0.5])", Parameter("datamodule.mean", "choice", choices=("[0.1]", "[0.5]"))),
+    ],
+)
+def test_sweep_words_become_parameters(text, expected):
+    assert parameter(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optimizers.lrr=interval(0.1, 1)", r"optimizers\.lrr: there is no such key; did you mean optimizers\.lr"),
+        ("optimizers.lr=interval(3, 1)", r"3\.0 is not below 1\.0"),
+        ("models.dense_width=range(9, 3)", r"9 is not below 3"),
+        ("optimizers.lr=tag(log, interval(0, 1))", "lower end must be above 0"),
+        ("optimizers.lr=tag(logarithmic, interval(0.1, 1))", "no tag logarithmic"),
+        ("optimizers.lr=interval(0.1", "no viable alternative"),
+        ("optimizers.lr=0.1", "nothing to choose from"),
+        ("optimizers=glob(*)", "nothing to choose from"),
+        ("+optimizers.eps=choice(1,2)", "only keys that are there"),
+        ("models.dropout=choice(0.1,0.1)", "names each value once"),
+        ("optimizers.momentum=interval(0.1, 0.9)", r"this configuration has no such key; .*if GROUP=OPTION"),
+    ],
+)
+def test_a_malformed_space_is_refused_in_clear_words(text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        parameter(text)
+
+
+SPACE = ["optimizers.momentum=interval(0.5, 0.99)", "optimizers=choice(adamw,sgd)"]
+
+
+def test_a_key_that_only_some_options_have_needs_a_condition():
+    with pytest.raises(ConfigurationError, match=r"optimizers\.momentum: optimizers=adamw has no such key"):
+        read_space(SPACE, [], compose)
+    first, second = read_space(SPACE, ["optimizers.momentum if optimizers=sgd"], compose)
+    assert (first.key, second.key) == ("optimizers", "optimizers.momentum")
+    assert second.is_active({"optimizers": "sgd"}) and not second.is_active({"optimizers": "adamw"})
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("optimizers.momentum when sgd", "write it as"),
+        ("optimizers.momentun if optimizers=sgd", r"not in tune\.space; did you mean optimizers\.momentum"),
+        ("optimizers.momentum if optimizer=sgd", r"not in tune\.space; did you mean optimizers"),
+        ("optimizers.momentum if optimizers=sgdd", r"never sgdd; did you mean sgd"),
+    ],
+)
+def test_a_wrong_condition_is_refused(when, message):
+    with pytest.raises(ConfigurationError, match=message):
+        read_space(SPACE, [when], compose)
+
+
+def test_a_key_is_searched_once():
+    with pytest.raises(ConfigurationError, match=r"models\.dropout is there twice"):
+        read_space(["models.dropout=interval(0, 1)", "models.dropout=choice(1,2)"], [], compose)
+
+
+def test_values_become_overrides_that_compose_to_them():
+    values = {"optimizers.lr": 1.25e-05, "models": "simple_cnn", "models.dense_width": 24, "datamodule.mean": "[0.5]"}
+    config = compose(overrides(values))
+    assert config["optimizers"]["lr"] == 1.25e-05
+    assert config["models"]["dense_width"] == 24
+    assert config["datamodule"]["mean"] == [0.5]
+
+
+def test_the_automatic_space_lies_around_what_is_configured_and_fits_the_model():
+    config = compose(["optimizers.lr=0.02"])
+    space = automatic_space(config, ["models.dropout=interval(0.0, 0.5)", "models.drop_path_rate=interval(0, 1)"])
+    assert space[0] == "optimizers.lr=tag(log, interval(0.002, 0.2))"
+    assert "models.dropout=interval(0.0, 0.5)" in space
+    assert not [text for text in space if "drop_path_rate" in text]
+
+
+def test_the_automatic_space_leaves_the_rate_to_the_automatic_optimizer():
+    config = compose(["optimizers.option=auto"])
+    assert automatic_space(config, ["models.dropout=interval(0.0, 0.5)"]) == ["models.dropout=interval(0.0, 0.5)"]
+
+
+def test_the_configuration_as_it_stands_is_a_trial_where_it_lies_in_the_space():
+    parameters = read_space(["models.dropout=interval(0, 0.5)", "optimizers=choice(adamw,sgd)"], [], compose)
+    config = compose(["models.dropout=0.3"])
+    assert configured(parameters, config, {"optimizers": "adamw"}) == {"models.dropout": 0.3, "optimizers": "adamw"}
+    assert configured(parameters, compose(["models.dropout=0.7"]), {"optimizers": "adamw"}) == {}
+
+
+def test_a_grid_has_every_combination_once_and_only_values_that_can_be_counted():
+    space = ["optimizers=choice(adamw,sgd)", "optimizers.momentum=range(0.8, 0.99, 0.1)"]
+    parameters = read_space(space, ["optimizers.momentum if optimizers=sgd"], compose)
+    assert [tuple(values.values()) for values in grid(parameters)] == [("adamw",), ("sgd", 0.8), ("sgd", 0.9)]
+    with pytest.raises(ValueError, match=r"models\.dropout has an interval: use choice"):
+        grid(read_space(["models.dropout=interval(0, 0.5)"], [], compose))

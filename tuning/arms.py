@@ -1,0 +1,63 @@
+"""What the automatic optimizer chooses from: each candidate's whole configuration node, at several rates."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tuning.auto_settings import AutoSettings, SearchSettings, check_range
+from utils.build import OF_THE_CHOICE, option, options
+from utils.signature import nearest
+
+Node = dict[str, Any]
+COMMON = ("layer_decay", "lr_scale")  # of the network, not of the optimizer: every candidate takes the run's
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An optimizer at a rate. node: complete, ready to be built and to be written into a configuration."""
+
+    name: str
+    lr: float
+    node: Node
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.lr:g}"
+
+
+def arms(chosen: Node, settings: AutoSettings, search: SearchSettings) -> list[Arm]:
+    """Every candidate at each of its rates. chosen: the run's optimizers node, which says what they are to share."""
+    names = settings.candidates or [name for name in options("optimizers") if option("optimizers", name)["lr_range"]]
+    nodes = {name: _node(name, chosen) for name in names}
+    rates = 1 if search.rule == "lowest_train_loss" else search.rates
+    return [Arm(name, lr, node | {"lr": lr}) for name, node in nodes.items() for lr in spread(node, rates)]
+
+
+def _node(name: str, chosen: Node) -> Node:
+    """A candidate's node with what the run says for all of them, the automatic choice itself made."""
+    own = _own(name)
+    shared = {key: chosen[key] for key in COMMON if key in own and key in chosen}
+    choice = {key: chosen[key] for key in OF_THE_CHOICE if key in chosen}
+    return own | shared | choice | {"option": None, "lr_range": own["lr_range"]}
+
+
+def _own(name: str) -> Node:
+    """Of its yaml, or timm's or torch's by that name."""
+    if name != "default" and name in options("optimizers"):
+        return option("optimizers", name)
+    from models.optimizers import optimizer_names
+
+    known = optimizer_names()
+    if name not in known and name.lower().removeprefix("lookahead_") not in known:
+        mine = [mine for mine in options("optimizers") if mine != "default"]
+        raise ValueError(f"optimizers.candidates: there is no optimizer {name}; {nearest(name, [*mine, *known])}")
+    timm = option("optimizers", "timm")
+    return timm | {"name": name, "lr_range": timm["lr_range"] or [timm["lr"] / 3, timm["lr"] * 10]}
+
+
+def spread(node: Node, rates: int) -> list[float]:
+    """So many rates, evenly in the logarithm over the node's range; one alone is its own rate."""
+    if rates == 1 or not node["lr_range"]:
+        return [node["lr"]]
+    check_range(node["lr_range"])
+    low, high = (math.log(end) for end in node["lr_range"])
+    return [float(f"{math.exp(low + (high - low) * place / (rates - 1)):.2g}") for place in range(rates)]

@@ -1,0 +1,149 @@
+"""optimizers.option=auto: tries optimizers and rates in one process and keeps the best (successive halving).
+
+All arms start from the same weights and see the same batches in the same order. Each round trains every arm that is
+left from the start under a complete schedule of the round's length, since optimizers change places while a rate decays
+(Wen et al. 2025, arXiv:2509.02046), and judges it by validation loss.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuning.arms import Arm
+from tuning.auto_settings import PLAIN_RULE, AutoSettings, SearchSettings
+from tuning.course import OUT_OF_TIME, Course, Curve, State
+from tuning.halving import Round, lengthening, within
+from utils.build import build
+
+log = logging.getLogger(__name__)
+WARM_UP_STEPS, PROBED_STEPS = 2, 6  # a time is turned into steps by these
+HIGHEST = 3.0
+JUDGING = 1.4  # what validations add to a round's time, at most
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One arm in one round; `loss` is what counts, infinite where it was dropped."""
+
+    arm: Arm
+    round: int  # from 1
+    curve: Curve
+    loss: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The winner and how it came about. state: the winner's after its last round. tried: round by round."""
+
+    winner: Arm
+    state: State
+    tried: tuple[Tried, ...]
+    rule: str
+    seconds: float
+
+    @property
+    def ranked(self) -> list[Tried]:
+        """Each arm as it did in its last whole round: those that came further first, then by their loss."""
+        last = {str(one.arm): one for one in self.tried}
+        return sorted(last.values(), key=lambda one: (-one.round, one.loss))
+
+    @property
+    def why(self) -> str:
+        """The verdict in one sentence."""
+        first, *others = self.ranked
+        next_best = "".join(f", {one.arm} {one.loss:.4g}" for one in others[:1] if math.isfinite(one.loss))
+        figure = "training" if self.rule == PLAIN_RULE else "validation"
+        return (
+            f"{first.arm} has the lowest {figure} loss, {first.loss:.4g} after {first.curve.steps} steps{next_best} "
+            f"({len(self.ranked)} arms, rounds: {first.round}, {self.seconds:.1f} s)"
+        )
+
+
+def search(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: SearchSettings) -> Found:
+    """The best of the arms. Raises ValueError where none of them trains, with what became of the first."""
+    started = time.monotonic()
+    deadline = started + (settings.seconds or math.inf)
+    tried, now, state = list[Tried](), list[Tried](), None
+    for number, round_ in enumerate(planned(course, arms, settings, rules), 1):
+        # the best go first, so that a round which the time cuts off has compared the likeliest
+        left = [one.arm for one in _best(now)][: round_.arms] if number > 1 else list(arms)
+        if number > 1 and len(left) < 2:
+            break
+        log.info("round %d: %d arms for %d steps each", number, len(left), round_.steps)
+        now, best_state = trained(course, left, round_.steps, number, rules, deadline)
+        if number > 1 and best_state is None:
+            log.info("no arm of round %d is done within the time: the one before it decides", number)
+            break
+        tried, state = tried + now, best_state or state
+    if state is None:
+        raise ValueError(_none_trains(tried))
+    winner = _best([one for one in tried if one.round == tried[-1].round])[0].arm
+    return Found(winner, state, tuple(tried), rules.rule, time.monotonic() - started)
+
+
+def trained(
+    course: Course, arms: Sequence[Arm], steps: int, number: int, rules: SearchSettings, deadline: float
+) -> tuple[list[Tried], State | None]:
+    """Every arm for so many steps, and the state of the best one; None where none is left."""
+    tried, lowest, best = list[Tried](), math.inf, None
+    for arm in arms:
+        curve, state = short_training(course, arm, steps, rules, deadline)
+        loss = curve.train_loss if rules.rule == PLAIN_RULE else curve.val_loss
+        tried.append(Tried(arm, number, curve, loss))
+        if loss < lowest:
+            lowest, best = loss, state
+        log.info("%s: %s", arm, curve.dropped or f"{loss:.4g}")
+    return tried, best
+
+
+def short_training(
+    course: Course, arm: Arm, steps: int, rules: SearchSettings, deadline: float = math.inf
+) -> tuple[Curve, State]:
+    """One arm in a round: a whole schedule at a rate that suits its length; by the plain rule as the training begins.
+
+    The best rate falls with a training's length, so an arm stands for what it is in full: in a shorter one its rate
+    is (full length / length) ^ search.horizon times as high, up to HIGHEST times.
+    """
+    if rules.rule == PLAIN_RULE:
+        return course.train(build(arm.node), course.full_steps, steps, deadline)
+    factor = min(max(course.full_steps / steps, 1.0) ** rules.horizon, HIGHEST)
+    return course.train(build(arm.node | {"lr": arm.lr * factor}), steps, deadline=deadline)
+
+
+def planned(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: SearchSettings) -> list[Round]:
+    """The rounds that the budget allows; the longest is never longer than the training itself."""
+    longest = [course.full_steps]
+    if settings.max_step_count:
+        longest.append(settings.max_step_count)
+    if settings.num_epochs:
+        longest.append(max(1, round(settings.num_epochs * course.steps_per_epoch)))
+    cost = _affordable(course, arms, settings) if settings.seconds else rules.share * course.full_steps
+    if rules.rule == PLAIN_RULE:
+        return [Round(len(arms), min(longest) if len(longest) > 1 else max(1, int(cost / len(arms))))]
+    if len(longest) > 1:
+        return lengthening(len(arms), rules.eta, min(longest))
+    rounds = within(len(arms), rules.eta, cost)
+    return rounds if rounds[-1].steps <= longest[0] else lengthening(len(arms), rules.eta, longest[0])
+
+
+def _affordable(course: Course, arms: Sequence[Arm], settings: AutoSettings) -> float:
+    """How many steps the time is enough for, measured on the first arm."""
+    course.train(build(arms[0].node), WARM_UP_STEPS)
+    curve, _ = course.train(build(arms[0].node), PROBED_STEPS)
+    per_step = (curve.seconds - curve.judged_seconds) / PROBED_STEPS
+    return (settings.seconds or math.inf) / (per_step * JUDGING)
+
+
+def _best(tried: Sequence[Tried]) -> list[Tried]:
+    return sorted((one for one in tried if math.isfinite(one.loss)), key=lambda one: one.loss)
+
+
+def _none_trains(tried: Sequence[Tried]) -> str:
+    if all(one.curve.dropped == OUT_OF_TIME for one in tried):
+        return "optimizers.max_training_time is too short to train one arm once; give more, or fewer candidates"
+    return (
+        f"optimizers.option=auto: none of {len(tried)} arms trains; {tried[0].arm}: {tried[0].curve.dropped}. "
+        "Look at the data and the loss, or try trainer.gradient_clip_val=1.0 or lower rates"
+    )

@@ -1,0 +1,43 @@
+"""Settings of the fully automatic mode; torch-free, so that they are checked before torch is imported."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from models.settings import duration
+from utils.build import settings
+
+Config = dict[str, Any]
+SHARES = ("networks_share", "augmentations_share", "optimizers_share")
+
+
+@dataclass(frozen=True)
+class AutomaticSettings:
+    """What configuration/experiment/auto.yaml sets; the comments there say what each key does."""
+
+    networks: list[str]
+    sizes: list[int]
+    augmentations: list[str]
+    networks_share: float = 0.2
+    augmentations_share: float = 0.1
+    optimizers_share: float = 0.15
+    latency_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("networks", "sizes", "augmentations"):
+            if not getattr(self, key):
+                raise ValueError(f"auto.{key}=[] leaves nothing to try: name at least one")
+        for key in SHARES:
+            if not 0 < getattr(self, key) < 1:
+                raise ValueError(f"auto.{key}={getattr(self, key)}: use a share of the time, above 0 and below 1")
+        if sum(getattr(self, key) for key in SHARES) > 0.8:
+            raise ValueError(f"{' + '.join(f'auto.{key}' for key in SHARES)} leave less than 0.2 of the time to train")
+
+
+def of_automatic(config: Config) -> AutomaticSettings | None:
+    """What experiment=auto asks for, checked; None where it is not asked."""
+    if not config.get("auto"):
+        return None
+    if not config["trainer"]["max_time"]:
+        raise ValueError('experiment=auto needs a time: give trainer.max_time="00:00:20:00" (20 minutes)')
+    duration(config["trainer"]["max_time"])
+    return settings(AutomaticSettings, config["auto"], "auto.")

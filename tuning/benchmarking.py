@@ -1,0 +1,97 @@
+"""From settings to a filled table: what is missing is measured, model by model, the cheapest first."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+
+from serving.engines.machine import cores
+from tuning.benchmark_settings import BenchmarkSettings
+from tuning.catalogue import entries
+from tuning.isolation import Allowance, Failure, isolated
+from tuning.jobs import Job, Machine, engines, jobs
+from tuning.speed_table import Row, SpeedTable
+
+log = logging.getLogger(__name__)
+
+FACTS = Allowance(seconds=120, memory_mib=16384)
+FREE_SHARE = 0.9
+MIB = 2**20
+
+Track = Callable[[Sequence[list[Job]]], Iterable[list[Job]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is asked for. models: the jobs of each, the cheapest model first."""
+
+    settings: BenchmarkSettings
+    machine: Machine
+    models: list[list[Job]]
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [job for own in self.models for job in own]
+
+
+def planned(settings: BenchmarkSettings) -> Plan:
+    """Raises ValueError for models, engines and devices that are not there."""
+    models = entries(settings)
+    threads = settings.threads or cores()
+    here = found_machine(settings.device, threads)
+    chosen, refused = engines(settings, threads, here.versions)
+    for reason in refused:
+        log.info("left out: %s", reason)
+    return Plan(settings, here, list(jobs(models, chosen, settings, threads, here.kind)))
+
+
+def found_machine(device: str, threads: int) -> Machine:
+    """Asked of a child: a GPU that this process had touched could not be used by those that are forked from it."""
+    from tuning.measurement import machine
+
+    ((_, answer),) = isolated(machine, [(device, threads)], FACTS)
+    if isinstance(answer, Failure):
+        raise ValueError(f"benchmark.device={device} cannot be used: {answer.reason}")
+    return answer
+
+
+def filled(plan: Plan, table: SpeedTable, track: Track, worth: Callable[[Job], bool] = lambda job: True) -> list[Row]:
+    """The rows of the plan, after those that are missing were measured and added. worth: what is measured at all."""
+    for own in track(missing(plan, table)):
+        for row in rows([job for job in own if worth(job)], plan.settings):
+            table.add(row)
+    return [table.rows[job.key] for job in plan.jobs if job.key in table.rows]
+
+
+def missing(plan: Plan, table: SpeedTable) -> list[list[Job]]:
+    """What the table has not; with retry also what failed."""
+    left = [[job for job in own if not _is_there(job, table, plan.settings.retry)] for own in plan.models]
+    return [own for own in left if own]
+
+
+def _is_there(job: Job, table: SpeedTable, retry: bool) -> bool:
+    row = table.rows.get(job.key)
+    return row is not None and (row.works or not retry)
+
+
+def rows(own: Sequence[Job], settings: BenchmarkSettings) -> Iterator[Row]:
+    """Of one model, each as soon as it is known."""
+    from tuning.measurement import measure
+
+    allowance = Allowance(settings.time_limit, settings.memory_limit or FREE_SHARE * _free_mib())
+    with TemporaryDirectory(prefix="evergreen-") as folder:
+        for job, answer in isolated(measure, [replace(job, folder=folder) for job in own], allowance):
+            yield as_row(job, answer)
+
+
+def as_row(job: Job, answer: dict[str, Any] | Failure) -> Row:
+    figures = {"error": answer.reason} if isinstance(answer, Failure) else answer
+    return Row(**job.key._asdict(), **figures, measured=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _free_mib() -> float:
+    return float(psutil.virtual_memory().available) / MIB

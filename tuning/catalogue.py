@@ -1,0 +1,116 @@
+"""Which models there are and what each will cost, so that the cheapest come first."""
+
+import csv
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+from tuning.benchmark_settings import BenchmarkSettings
+from tuning.isolation import Allowance, Failure, isolated
+from utils.signature import nearest
+
+log = logging.getLogger(__name__)
+
+# Written by `python -m tuning.catalogue_file`; of models that it lacks the costs are counted when they are asked for.
+FILE = Path(__file__).with_name("catalogue.csv")
+COUNTING = Allowance(seconds=3600, memory_mib=8192)
+SMALL_SIZE = 224
+MILLION = 1e6
+WORTH_TELLING = 20  # models
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model at an image size in pixels. parameters, macs: None where they could not be counted."""
+
+    model: str
+    height: int
+    width: int
+    parameters: int | None = None
+    macs: int | None = None
+
+
+def entries(settings: BenchmarkSettings) -> list[Entry]:
+    """The models that are asked for, the cheapest first. Raises ValueError where none is left."""
+    found = [_entry(name, settings.image_size) for name in _named(settings)]
+    counted = _counted([entry for entry in found if entry.parameters is None])
+    found = sorted((counted.get(entry.model, entry) for entry in found), key=_cost)
+    small = [entry for entry in found if not _is_larger(entry, settings.max_params)]
+    if not small:
+        least = min((entry.parameters or 0) / MILLION for entry in found)
+        raise ValueError(
+            f"benchmark.max_params={settings.max_params:g} leaves none of {len(found)} models: "
+            f"the smallest has {least:.1f} million"
+        )
+    return small
+
+
+def _cost(entry: Entry) -> tuple[float, str]:
+    return (float("inf") if entry.macs is None else entry.macs), entry.model
+
+
+def _is_larger(entry: Entry, millions: float | None) -> bool:
+    return millions is not None and (entry.parameters or 0) > millions * MILLION
+
+
+def _named(settings: BenchmarkSettings) -> list[str]:
+    """By family and by patterns."""
+    import timm
+
+    names = timm.list_models() if settings.family is None else _of_family(settings.family)
+    if not settings.patterns:
+        return names
+    for pattern in settings.patterns:
+        if not any(fnmatch(name, pattern) for name in names):
+            raise ValueError(f"benchmark.models={pattern}: timm has none of that name; {nearest(pattern, names)}")
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in settings.patterns)]
+
+
+def _of_family(family: str) -> list[str]:
+    """The models of timm's module of that name, otherwise those whose names begin so."""
+    import timm
+
+    modules = timm.list_modules()
+    names = timm.list_models(module=family) if family in modules else timm.list_models(f"{family}*")
+    if not names:
+        raise ValueError(f"benchmark.family={family}: timm has no such family; {nearest(family, modules)}")
+    return list(names)
+
+
+def _entry(name: str, image_size: int | None) -> Entry:
+    from timm.models import get_pretrained_cfg
+
+    cfg = get_pretrained_cfg(name)
+    own = (cfg.test_input_size or cfg.input_size)[1:] if cfg else (SMALL_SIZE, SMALL_SIZE)
+    height, width = (image_size, image_size) if image_size else own
+    known = _known().get(name)
+    if known is None or known.macs is None:
+        return Entry(name, height, width)
+    return replace(known, height=height, width=width, macs=known.macs * height * width // (known.height * known.width))
+
+
+@cache
+def _known() -> dict[str, Entry]:
+    if not FILE.is_file():
+        return {}
+    with FILE.open(newline="") as lines:
+        return {row["model"]: Entry(**{key: value if key == "model" else int(value) for key, value in row.items()})
+                for row in csv.DictReader(lines)}  # fmt: skip
+
+
+def _counted(unknown: Sequence[Entry]) -> dict[str, Entry]:
+    if len(unknown) > WORTH_TELLING:
+        log.info("counting what %d models cost, so that the cheapest come first", len(unknown))
+    answers = isolated(count, unknown, COUNTING)
+    return {entry.model: entry if isinstance(answer, Failure) else answer for entry, answer in answers}
+
+
+def count(entry: Entry) -> Entry:
+    """With its costs."""
+    from tuning.counting import counted
+
+    found = counted(entry.model, entry.height, entry.width)
+    return replace(entry, parameters=found.parameters, macs=found.macs)

@@ -1,0 +1,90 @@
+"""What is searched, as the command line says it; torch-free, so that it is checked before torch is imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tuning.grid import grid
+from tuning.objectives import Goal, read_goal
+from tuning.settings import TuneSettings
+from tuning.space import Compose, Parameter, Values, automatic_space, configured, overrides, read_space
+from utils.build import absolute, digest, settings
+
+Config = dict[str, Any]
+
+NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors")  # callbacks that only serve a run that is kept
+OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")  # what a search is called changes nothing of it
+
+
+@dataclass(frozen=True)
+class Problem:
+    """config: as composed from the command line. compose: what it is with a trial's overrides on top.
+
+    choices: the options of its groups (models: simple_cnn).
+    """
+
+    config: Config
+    choices: Mapping[str, str]
+    compose: Compose
+
+    @cached_property
+    def settings(self) -> TuneSettings:
+        return settings(TuneSettings, self.config["tune"], "tune.")
+
+    @cached_property
+    def goal(self) -> Goal:
+        return read_goal(self.settings.objectives, self.settings.mode, self.settings.constraints)
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        given = self.settings.space
+        space = automatic_space(self.config, self.settings.auto) if given == "auto" else list(given)
+        return read_space(space, self.settings.when, self.compose)
+
+    @property
+    def epochs(self) -> int:
+        """Of a trial at most."""
+        return self.settings.epochs or int(self.config["trainer"]["max_epochs"])
+
+    @property
+    def digest(self) -> str:
+        """The same for searches that are the same, wherever they lie."""
+        return digest({key: value for key, value in self.config.items() if key not in OF_THE_PLACE})
+
+    @property
+    def first(self) -> Values:
+        """The configuration as it stands, as the first trial; empty where it lies outside of the space."""
+        return configured(self.parameters, self.config, self.choices)
+
+    def check(self) -> "Problem":
+        """Raises ValueError for all that is wrong with the search and can be known before it begins."""
+        grace, key = self.settings.grace_epochs, "tune.epochs" if self.settings.epochs else "trainer.max_epochs"
+        if self.settings.scheduler != "none" and grace > self.epochs:
+            raise ValueError(
+                f"tune.grace_epochs={grace} is more than the {self.epochs} epochs of a trial: lower it, or raise {key}"
+            )
+        for name in ("resume_full_training", "reproduce"):
+            if self.config[name]:
+                raise ValueError(f"{name} takes a run as it is, trainer.tune=true looks for another: leave one out")
+        _ = self.goal, self.parameters
+        if self.settings.searcher == "grid":
+            grid(self.parameters)
+        return self
+
+    def of_trial(self, values: Values, on_gpu: bool = False) -> Config:
+        """A trial's whole configuration, paths absolute: nothing of the driver's process is needed to train it."""
+        config = absolute(self.compose(overrides(values)))
+        trainer = config["trainer"]
+        if trainer["speed"] == "auto" and not on_gpu:  # beside other trials a measurement is noise, and takes a second
+            trainer["speed"] = "fp32"
+        threads = trainer["threads"] or max(1, int(self.settings.cpus_per_trial))
+        config["trainer"] |= {"tune": False, "progress": False, "max_epochs": self.epochs, "threads": threads}
+        config["callback"] |= {name: None for name in NOT_IN_TRIALS if name in config["callback"]}
+        config["logger"] = {name: node for name, node in config["logger"].items() if name == "metrics_file"}
+        return config
+
+    def of_best(self, values: Values) -> Config:
+        """The configuration of the full training, which is a normal run."""
+        config = self.compose(overrides(values))
+        return config | {"trainer": config["trainer"] | {"tune": False}}

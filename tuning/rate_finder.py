@@ -1,0 +1,97 @@
+"""optimizers.lr=auto: a rate from a range test, then the best of its neighbours by short trainings.
+
+The range test raises the rate step by step from far too low to far too high (Smith 2015, arXiv:1506.01186) and takes
+the middle of the smoothed loss's longest valley, as fastai's `valley` does. That rate depends on how fast the test
+goes, so short trainings under complete schedules then compare its neighbours, a factor of two apart.
+"""
+
+import logging
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tuning.arms import Arm
+from tuning.auto_optimizer import Found, search
+from tuning.auto_settings import AutoSettings, SearchSettings
+from tuning.course import Course, MakeOptimizer
+from utils.build import build
+
+log = logging.getLogger(__name__)
+LOWEST, HIGHEST = 1e-6, 10.0
+STEPS = 100
+SMOOTHING = 0.9
+BLOWN_UP = 4.0  # times the lowest loss
+NEIGHBOURS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # times the valley's rate
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """Smoothed training losses (steps,) at rising rates (steps,)."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def valley(self) -> float:
+        """The rate in the middle of the longest falling stretch of the losses, of those that need not be neighbours."""
+        fall = longest_fall(self.losses)
+        return self.rates[(fall[0] + fall[-1]) // 2]
+
+
+def range_test(course: Course, make_optimizer: MakeOptimizer, steps: int = STEPS) -> RangeTest:
+    """Trains while the rate rises evenly in its logarithm, until the loss has blown up. The network is given back."""
+    course.task.to(course.device).train()
+    course.task.net.load_state_dict(course.initial)
+    optimizer = make_optimizer(course.task.net)
+    scale = [float(group["lr"]) for group in optimizer.param_groups]
+    scaler = torch.amp.GradScaler(course.device.type, enabled=course.speed.precision == "16-mixed")
+    batches, rates, losses, total = course.batches(), list[float](), list[float](), 0.0
+    for step in range(steps):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
+        for group, own in zip(optimizer.param_groups, scale, strict=True):
+            group["lr"] = rate * own / max(scale)
+        loss = float(course.step(optimizer, scaler, batches))
+        total = SMOOTHING * total + (1 - SMOOTHING) * loss
+        smoothed = total / (1 - SMOOTHING ** (step + 1))
+        if not math.isfinite(loss) or smoothed > BLOWN_UP * min(losses, default=smoothed):
+            break
+        rates.append(rate)
+        losses.append(smoothed)
+    course.restore()
+    return RangeTest(tuple(rates), tuple(losses))
+
+
+def longest_fall(values: Sequence[float]) -> list[int]:
+    """Places of the longest strictly falling subsequence; of equally long ones the lowest.
+
+    >>> longest_fall([5, 1, 4, 3, 9, 2])
+    [0, 2, 3, 5]
+    """
+    ends: list[float] = []  # negated last value of the best fall of each length
+    last: list[int] = []
+    before = [-1] * len(values)
+    for place, value in enumerate(values):
+        length = bisect_left(ends, -value)
+        before[place] = last[length - 1] if length else -1
+        ends[length : length + 1] = [-value]
+        last[length : length + 1] = [place]
+    found, place = list[int](), last[-1] if last else -1
+    while place >= 0:
+        found.append(place)
+        place = before[place]
+    return found[::-1]
+
+
+def find_rate(course: Course, node: dict[str, Any], given: AutoSettings, rules: SearchSettings) -> Found:
+    """The best rate for one optimizer. node: its configuration; the rate in it does not matter."""
+    tested = range_test(course, build(node | {"lr": 1.0}))
+    if len(tested.rates) < 2:
+        raise ValueError("optimizers.lr=auto: the loss is not finite at any rate; look at the data and the loss")
+    log.info("rate finder: the valley lies at %.2g", tested.valley)
+    rates = [float(f"{tested.valley * factor:.2g}") for factor in NEIGHBOURS]
+    arms = [Arm(str(node.get("name", "optimizer")), rate, node | {"lr": rate}) for rate in rates]
+    return search(course, arms, given, rules)

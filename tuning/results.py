@@ -1,0 +1,139 @@
+"""What a search leaves: trials.csv, params.json and params.yaml, and a page with its figures as PNGs."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from tuning.charts import (
+    curves_chart,
+    front,
+    front_chart,
+    history_chart,
+    importance_chart,
+    parallel_chart,
+)
+from tuning.records import Trial
+from tuning.space import overrides
+from tuning.study import Study
+from tuning.table import spelt, values_told
+from utils.files import write_whole
+from utils.report import Cell, Charts, Column, Facts, Section, Stat, Stats, Table, write_report
+
+HEADINGS = ("trial", "state", "epochs", "seconds")
+
+
+def write_results(study: Study) -> None:
+    """Writes all files into the search's folder, each whole."""
+    write_whole(study.place / "trials.csv", trials_csv(study))
+    best = best_told(study)
+    write_whole(study.place / "params.json", json.dumps(best, indent=1))
+    write_whole(study.place / "params.yaml", yaml.safe_dump(best, sort_keys=False, allow_unicode=True))
+    write_report(study.place / "report", f"Search {study.place.parent.name}", sections_of(study))
+
+
+def trials_csv(study: Study) -> str:
+    """A row a trial: its state, every figure of its best epoch, and every value, empty where it has none."""
+    keys = [parameter.key for parameter in study.problem.parameters]
+    figures = sorted({name for trial in study.trials for name in trial.best(study.goal)} - {"seconds"})
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*HEADINGS, *figures, *keys, "error", "folder"], lineterminator="\n", restval="")
+    writer.writeheader()
+    for trial in study.ended:
+        found = {name: value for name, value in trial.best(study.goal).items() if name in figures}
+        fixed = {
+            "trial": trial.number + 1,
+            "state": trial.state,
+            "epochs": trial.epochs,
+            "seconds": round(trial.seconds, 2),
+        }
+        place = study.folder(trial).relative_to(study.place)
+        writer.writerow(fixed | found | trial.values | {"error": trial.error, "folder": str(place)})
+    return text.getvalue()
+
+
+def best_told(study: Study) -> dict[str, Any]:
+    """The best trial's values as the overrides that repeat it, and its figures; of several objectives the front."""
+    best = study.best()
+    assert best is not None
+    told = _told(study, best)
+    if len(study.goal.objectives) > 1:
+        told["front"] = [_told(study, trial) for trial in front(study)]
+    return told
+
+
+def _told(study: Study, trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.number + 1,
+        "params": dict(trial.values),
+        "overrides": overrides(trial.values),
+        "figures": {name: float(value) for name, value in trial.best(study.goal).items()},
+    }
+
+
+def sections_of(study: Study) -> Sequence[Section]:
+    """The search in a report: what was found, how, and every trial."""
+    several = len(study.goal.objectives) > 1
+    charts = [history_chart(study), curves_chart(study), parallel_chart(study), importance_chart(study)]
+    charts += [front_chart(study)] if several else []
+    shown = tuple(chart for chart in charts if chart is not None)
+    return [Section("Search", (_headline(study), Charts(shown), _table(study), _facts(study)), _note(study))]
+
+
+def _headline(study: Study) -> Stats:
+    best = study.best()
+    assert best is not None
+    figures = best.best(study.goal)
+    stats = [Stat(one.figure, f"{figures[one.figure]:.4g}", "of the best trial") for one in study.goal.objectives]
+    epochs = sum(trial.epochs for trial in study.ended)
+    full = len(study.ended) * study.problem.epochs
+    stats.append(Stat("Trials", str(len(study.ended)), _counted(study)))
+    stats.append(Stat("Epochs", f"{epochs:,}", f"of {full:,} without stopping"))
+    return Stats(tuple(stats))
+
+
+def _counted(study: Study) -> str:
+    states = [trial.state for trial in study.ended]
+    return ", ".join(f"{states.count(state)} {state}" for state in ("complete", "stopped", "failed") if state in states)
+
+
+def _note(study: Study) -> str:
+    best = study.best()
+    assert best is not None
+    return f"The best is trial {best.number + 1}: {values_told(best.values)}."
+
+
+def _table(study: Study) -> Table:
+    keys = [parameter.key for parameter in study.problem.parameters]
+    objectives = [one.figure for one in study.goal.objectives]
+    columns = (
+        Column("Trial", "count"),
+        Column("State"),
+        Column("Epochs", "count"),
+        *(Column(name, "number") for name in objectives),
+        *(Column(key.rpartition(".")[2]) for key in keys),
+    )
+    ranked = study.ranked()
+    rest = [trial for trial in study.ended if trial not in ranked]
+    return Table(columns, tuple(_cells(study, trial, objectives, keys) for trial in ranked + rest))
+
+
+def _cells(study: Study, trial: Trial, objectives: Sequence[str], keys: Sequence[str]) -> tuple[Cell, ...]:
+    figures = trial.best(study.goal)
+    values = [spelt(trial.values[key]) if key in trial.values else None for key in keys]
+    told = trial.error.splitlines()[0] if trial.error else trial.state
+    return (trial.number + 1, told, trial.epochs, *(figures.get(name) for name in objectives), *values)
+
+
+def _facts(study: Study) -> Facts:
+    chosen, parameters = study.settings, study.problem.parameters
+    told = {
+        one.key: f"{one.low:g} … {one.high:g}{' (log)' if one.log else ''}" for one in parameters if not one.choices
+    }
+    told |= {one.key: ", ".join(one.choices) for one in parameters if one.choices}
+    told |= {"searcher": chosen.searcher, "scheduler": chosen.scheduler, "backend": chosen.backend}
+    told |= {"constraints": ", ".join(map(str, study.goal.constraints))} if study.goal.constraints else {}
+    return Facts("the space and how it was searched", told)

@@ -1,0 +1,70 @@
+"""Settings of a search; torch-free, so that they are checked before torch is imported."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.settings import duration
+
+Searcher = Literal["tpe", "gp", "random", "grid"]
+Scheduler = Literal["asha", "hyperband", "median", "none"]
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """What configuration/tune/default.yaml sets; the comments there say what each key does."""
+
+    trials: int = 16
+    epochs: int | None = None
+    grace_epochs: int = 1
+    reduction: int = 4
+    max_time: str | None = None
+    backend: Literal["ray", "local"] = "ray"
+    searcher: Searcher = "tpe"
+    scheduler: Scheduler = "asha"
+    objective: str | list[str] = "val/loss"
+    mode: Literal["auto", "min", "max"] | list[Literal["min", "max"]] = "auto"
+    constraints: list[str] = field(default_factory=list)
+    space: list[str] | Literal["auto"] = "auto"
+    auto: list[str] = field(default_factory=list)
+    when: list[str] = field(default_factory=list)
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | Literal["auto"] = "auto"
+    address: str | None = None
+    token: bool = False
+    final: bool = True
+
+    def __post_init__(self) -> None:
+        for key in ("trials", "grace_epochs"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"tune.{key}={getattr(self, key)}: use 1 or more")
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(f"tune.epochs={self.epochs} trains nothing: use 1 or more, or null for trainer.max_epochs")
+        if self.reduction < 2:
+            raise ValueError(f"tune.reduction={self.reduction}: one trial of this many goes on, use 2 or more")
+        if self.cpus_per_trial <= 0:
+            raise ValueError(f"tune.cpus_per_trial={self.cpus_per_trial}: use a number above 0, such as 0.5 or 2")
+        if self.gpus_per_trial != "auto" and self.gpus_per_trial < 0:
+            raise ValueError(f"tune.gpus_per_trial={self.gpus_per_trial}: use 0, a share such as 0.25, or more")
+        if self.max_time is not None:
+            duration(self.max_time, "tune.max_time")
+        self._refuse_impossible_pairs()
+
+    def _refuse_impossible_pairs(self) -> None:
+        if not self.objectives:
+            raise ValueError("tune.objective=[]: name at least one figure, such as val/loss")
+        if isinstance(self.mode, list) and len(self.mode) != len(self.objectives):
+            raise ValueError(f"tune.mode={self.mode}: {len(self.objectives)} objectives need as many of min and max")
+        if self.space != "auto" and not self.space:
+            raise ValueError("tune.space=[] holds nothing to search: give override strings, or auto")
+        if self.backend == "local" and self.address is not None:
+            raise ValueError(f"tune.address={self.address} is for tune.backend=ray")
+
+    @property
+    def objectives(self) -> list[str]:
+        """One or several, as a list."""
+        return [self.objective] if isinstance(self.objective, str) else self.objective
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole search; None: no limit."""
+        return None if self.max_time is None else duration(self.max_time).total_seconds()

@@ -1,0 +1,260 @@
+"""What a search may change: override strings in Hydra's own sweep words, read into parameters for every searcher."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from utils.build import ConfigurationError, flat_keys, known_keys, sweep
+from utils.signature import nearest
+
+Value = float | int | str
+Values = dict[str, Value]
+Config = dict[str, Any]
+Compose = Callable[[Sequence[str]], Config]
+
+CONDITION = re.compile(r"(?P<key>\S+) +if +(?P<other>[^\s=]+) *= *(?P<values>.+)")
+RATE_SPAN, DECAY_SPAN = 10.0, 10.0  # tune.space=auto: factors around the configured value
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One key of the configuration and the values it may take.
+
+    A float or int lies between low and high, both included; with `log` it is drawn evenly over magnitudes. Choices are
+    spelt as an override spells them. only_if: the values of another parameter with which this one is there at all.
+    """
+
+    key: str
+    kind: Literal["float", "int", "choice"]
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    log: bool = False
+    choices: tuple[str, ...] = ()
+    only_if: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> list[Value] | None:
+        """All of them, or None where they cannot be counted."""
+        if self.kind == "choice":
+            return list(self.choices)
+        if self.kind == "int" or self.step is not None:
+            step = self.step or 1
+            counted = [self.low + place * step for place in range(int((self.high - self.low) / step + 1e-9) + 1)]
+            return [int(value) for value in counted] if self.kind == "int" else [*counted]
+        return None
+
+    def holds(self, value: Any) -> bool:
+        """Whether a configured value lies in it."""
+        if self.kind == "choice":
+            return _spelt(value) in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        return self.step is None or value in (self.values or [])
+
+    def taken(self, value: Any) -> Value:
+        """A configured value as this parameter's; it must hold it."""
+        if self.kind == "choice":
+            return _spelt(value)
+        return int(value) if self.kind == "int" else float(value)
+
+    def is_active(self, values: Mapping[str, Value]) -> bool:
+        """Whether a trial with these values has it."""
+        return all(str(values.get(key)) in allowed for key, allowed in self.only_if.items())
+
+
+def _spelt(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def overrides(values: Mapping[str, Value]) -> list[str]:
+    """A trial's values as a command line has them."""
+    return [f"{key}={value!r}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()]
+
+
+def read_space(space: Sequence[str], when: Sequence[str], compose: Compose) -> list[Parameter]:
+    """The parameters of a space, those that others depend on first.
+
+    compose: trial's overrides → its configuration; each parameter is tried with it. Raises ConfigurationError for
+    unknown keys, malformed words, ranges upside down, and keys that only some of the configurations have.
+    """
+    parameters = [_parameter(text) for text in space]
+    _refuse_twice([parameter.key for parameter in parameters])
+    parameters = _ordered(_with_conditions(parameters, when))
+    _refuse_unknown(parameters, compose)
+    return parameters
+
+
+def _parameter(text: str) -> Parameter:
+    found = sweep(text)
+    key, word = found["key"], found["word"]
+    if unknown := set(found.get("tags", ())) - {"log"}:
+        raise ConfigurationError(f"tune.space: {text}: there is no tag {unknown.pop()}; the one there is, is log")
+    if word == "choice":
+        return _choice(text, key, found["values"])
+    return _range(text, key, found) if word == "range" else _interval(text, key, found)
+
+
+def _choice(text: str, key: str, values: list[str]) -> Parameter:
+    if len(set(values)) != len(values):
+        raise ConfigurationError(f"tune.space: {text}: a choice names each value once")
+    return Parameter(key, "choice", choices=tuple(values))
+
+
+def _interval(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
+    low, high, log = found["start"], found["end"], "log" in found["tags"]
+    _refuse_upside_down(text, low, high, log)
+    return Parameter(key, "int" if isinstance(low, int) else "float", low, high, log=log)
+
+
+def _range(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
+    low, stop, step = found["start"], found["stop"], found["step"]
+    if step <= 0:
+        raise ConfigurationError(f"tune.space: {text}: a step of {step} leads nowhere; give one above 0")
+    _refuse_upside_down(text, low, stop, log=False)
+    if found["tags"]:
+        raise ConfigurationError(f"tune.space: {text}: a range has even steps; write tag(log, interval({low}, {stop}))")
+    last = low + (math.ceil((stop - low) / step - 1e-9) - 1) * step
+    whole = all(isinstance(value, int) for value in (low, stop, step))
+    return Parameter(key, "int" if whole else "float", low, last, step=step)
+
+
+def _refuse_upside_down(text: str, low: float, high: float, log: bool) -> None:
+    if not low < high:
+        raise ConfigurationError(f"tune.space: {text}: {low} is not below {high}; write the lower one first")
+    if log and low <= 0:
+        raise ConfigurationError(f"tune.space: {text}: with log the lower end must be above 0, got {low}")
+
+
+def _refuse_twice(keys: Sequence[str]) -> None:
+    twice = {key for key in keys if keys.count(key) > 1}
+    if twice:
+        raise ConfigurationError(f"tune.space: {min(twice)} is there twice; put all its values into one choice")
+
+
+def _with_conditions(parameters: Sequence[Parameter], when: Sequence[str]) -> list[Parameter]:
+    known = {parameter.key: parameter for parameter in parameters}
+    for text in when:
+        key, other, values = _condition(text, known)
+        allowed = {**known[key].only_if, other: tuple(part.strip() for part in values.split(","))}
+        known[key] = replace(known[key], only_if=allowed)
+    return list(known.values())
+
+
+def _condition(text: str, known: Mapping[str, Parameter]) -> tuple[str, str, str]:
+    found = CONDITION.fullmatch(text.strip())
+    if found is None:
+        raise ConfigurationError(f'tune.when: {text}: write it as "optimizers.momentum if optimizers=sgd,lamb"')
+    key, other, values = found["key"], found["other"], found["values"]
+    for name in (key, other):
+        if name not in known:
+            raise ConfigurationError(f"tune.when: {text}: {name} is not in tune.space; {nearest(name, list(known))}")
+    if known[other].kind != "choice":
+        raise ConfigurationError(f"tune.when: {text}: {other} is no choice, so it cannot be told by its values")
+    for value in values.split(","):
+        if value.strip() not in known[other].choices:
+            raise ConfigurationError(
+                f"tune.when: {text}: {other} is never {value.strip()}; {nearest(value, list(known[other].choices))}"
+            )
+    return key, other, values
+
+
+def _ordered(parameters: Sequence[Parameter]) -> list[Parameter]:
+    """Each after those it depends on."""
+    done: list[Parameter] = []
+    rest = list(parameters)
+    while rest:
+        ready = [one for one in rest if set(one.only_if) <= {known.key for known in done}]
+        if not ready:
+            raise ConfigurationError(f"tune.when: {' and '.join(one.key for one in rest)} depend on each other")
+        done += ready
+        rest = [one for one in rest if one not in ready]
+    return done
+
+
+def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
+    """Composes the first configuration, and one with each further value of the choices that others may depend on."""
+    first = _first(parameters, {})
+    _try(parameters, first, compose)
+    for parameter in parameters:
+        if parameter.kind == "choice" and parameter.is_active(first):
+            for value in parameter.choices[1:]:
+                _try(parameters, _first(parameters, {parameter.key: value}), compose)
+
+
+def _first(parameters: Sequence[Parameter], given: Values) -> Values:
+    """The first value of every active parameter, with some given."""
+    values: Values = {}
+    for parameter in parameters:
+        if parameter.is_active(values):
+            low = parameter.low if parameter.kind == "float" else int(parameter.low)
+            own = parameter.choices[0] if parameter.kind == "choice" else low
+            values[parameter.key] = given.get(parameter.key, own)
+    return values
+
+
+def _try(parameters: Sequence[Parameter], values: Values, compose: Compose) -> None:
+    groups = {key: value for key, value in values.items() if "." not in key}
+    there = set(flat_keys(compose(overrides(groups))))
+    for key in values:
+        if key.replace("/", ".") in there:
+            continue
+        if key not in known_keys():
+            raise ConfigurationError(f"tune.space: {key}: there is no such key; {nearest(key, sorted(there))}")
+        told = ", ".join(f"{group}={value}" for group, value in groups.items()) or "this configuration"
+        raise ConfigurationError(
+            f'tune.space: {key}: {told} has no such key; say when it is there: tune.when=["{key} if GROUP=OPTION"]'
+        )
+    compose(overrides(values))
+
+
+def automatic_space(config: Config, candidates: Sequence[str]) -> list[str]:
+    """tune.space=auto: the rate and decay around what is configured, and those candidates that the model has."""
+    there, optimizer = set(flat_keys(config)), config["optimizers"]
+    space = []
+    if optimizer.get("option") != "auto":
+        space += _around("optimizers.lr", optimizer.get("lr"), RATE_SPAN)
+        space += _around("optimizers.weight_decay", optimizer.get("weight_decay"), DECAY_SPAN)
+    space += [text for text in candidates if text.partition("=")[0] in there and _is_open(config, text)]
+    if not space:
+        raise ConfigurationError("tune.space=auto finds nothing to search in this configuration: give tune.space=[…]")
+    return space
+
+
+def _around(key: str, value: Any, span: float) -> list[str]:
+    if not isinstance(value, int | float) or value <= 0:
+        return []
+    return [f"{key}=tag(log, interval({value / span:.3g}, {value * span:.3g}))"]
+
+
+def _is_open(config: Config, text: str) -> bool:
+    """Whether a candidate's key is a plain value that nothing else chooses."""
+    node: Any = config
+    for part in text.partition("=")[0].split("."):
+        node = node[part]
+    return node != "auto" and not isinstance(node, dict)
+
+
+def configured(parameters: Sequence[Parameter], config: Config, groups: Mapping[str, str]) -> Values:
+    """The configuration as it stands, as values of the space; empty where one of them lies outside.
+
+    groups: what the groups are set to, such as models: simple_cnn.
+    """
+    values: Values = {}
+    for parameter in parameters:
+        if not parameter.is_active(values):
+            continue
+        value = groups.get(parameter.key, _value(config, parameter.key))
+        if not parameter.holds(value):
+            return {}
+        values[parameter.key] = parameter.taken(value)
+    return values
+
+
+def _value(config: Config, key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node

@@ -1,0 +1,157 @@
+"""A search: what is tried next, what came of it, and when it is over; whoever runs the trials asks and tells here."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tuning.problem import Problem
+from tuning.records import Journal, Trial
+from tuning.searcher import Searcher
+from tuning.space import overrides
+from tuning.stopping import Stopping, retold, stopping
+from tuning.trial import Ending, Order
+
+
+class Study:
+    """The trials so far, kept in the journal; goes on with a former process's journal where there is one.
+
+    place: the folder of the search. watch: called whenever something has changed.
+    """
+
+    def __init__(self, problem: Problem, place: Path, watch: Callable[["Study"], None] = lambda study: None) -> None:
+        self.problem, self.settings, self.goal = problem, problem.settings, problem.goal
+        self.place, self.watch = place, watch
+        self.searcher = Searcher(
+            self.settings.searcher, problem.parameters, self.goal, int(problem.config["seed"]), problem.first
+        )
+        self.journal = Journal(place / "trials.jsonl")
+        self.trials: list[Trial] = self.journal.read()
+        self.interrupted = [trial for trial in self.trials if trial.state == "running"]
+        self.rule = self._rule()
+        self.broken = ""  # why the search makes no sense, once that is known
+        self.began = time.time() - max((trial.elapsed for trial in self.ended), default=0.0)
+        self.gpus = 0.0  # of a trial, as the backend finds them
+        self._started: dict[int, float] = {}
+
+    def _rule(self) -> Stopping:
+        """The scheduler, after it and the searcher have heard what a former process found."""
+        for trial in self.ended:
+            self.searcher.tell(trial)
+        cost = self.goal.main.cost
+        curves = [(one.number, [(epoch, cost(figures)) for epoch, figures in one.curve]) for one in self.ended]
+        return retold(stopping(self.settings, self.problem.epochs), curves)
+
+    @property
+    def ended(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.state != "running"]
+
+    @property
+    def wanted(self) -> int:
+        """Trials in all."""
+        return min(self.settings.trials, self.searcher.most_trials or self.settings.trials)
+
+    @property
+    def deadline(self) -> float | None:
+        """time.time() at which the search is over."""
+        return None if self.settings.seconds is None else self.began + self.settings.seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing new is begun."""
+        late = self.deadline is not None and time.time() >= self.deadline
+        return bool(self.broken) or late or (not self.interrupted and len(self.trials) >= self.wanted)
+
+    def next(self) -> Order | None:
+        """What to try next; None when the search is over. A configuration that cannot be made is a failed trial."""
+        while not self.is_over:
+            trial = self._begun()
+            try:
+                config = self.problem.of_trial(trial.values, on_gpu=self.gpus > 0)
+            except ValueError as error:
+                self.end(trial.number, Ending(error=str(error)))
+                continue
+            latency = "latency_ms" in self.goal.figures
+            return Order(trial.number, config, str(self.folder(trial)), self.deadline, latency)
+        return None
+
+    def _begun(self) -> Trial:
+        """An interrupted trial once more, or a new one."""
+        if self.interrupted:
+            trial = self.interrupted.pop(0)
+            trial.values = self.searcher.suggest(trial.number, trial.values)
+        else:
+            trial = Trial(len(self.trials), self.searcher.suggest(len(self.trials)))
+            self.trials.append(trial)
+            self.journal.write(trial)
+        self._started[trial.number] = time.time()
+        self.watch(self)
+        return trial
+
+    def folder(self, trial: Trial) -> Path:
+        return self.place / "trials" / f"{trial.number + 1:04}"
+
+    def report(self, number: int, epoch: int, figures: dict[str, float]) -> bool:
+        """Hears of a validation; answers whether the trial should go on."""
+        trial = self.trials[number]
+        if trial.curve and epoch <= trial.epochs:  # its worker died, it began again
+            trial.curve = [point for point in trial.curve if point[0] < epoch]
+        trial.curve.append((epoch, figures))
+        trial.seconds = time.time() - self._started[number]
+        self._check(figures)
+        self.watch(self)
+        cost = self.goal.main.cost(figures)
+        if self.goal.main.figure in figures and not math.isfinite(cost):
+            trial.diverged, trial.error = True, f"{self.goal.main.figure} is not finite after epoch {epoch}"
+        stop = self.rule.hear(number, epoch, cost) and epoch < self.problem.epochs
+        return not (stop or trial.diverged or self.broken)
+
+    def _check(self, figures: dict[str, float]) -> None:
+        try:
+            self.goal.refuse_unreported(sorted(figures))
+        except ValueError as error:
+            self.broken = str(error)
+
+    def end(self, number: int, ending: Ending) -> None:
+        """Hears how a trial ended, and keeps it."""
+        trial = self.trials[number]
+        trial.figures, trial.error = dict(ending.figures), trial.error or ending.error
+        trial.diverged = trial.diverged or ending.diverged
+        trial.state = "failed" if trial.error else "stopped" if ending.stopped else "complete"
+        trial.seconds, trial.elapsed = time.time() - self._started[number], time.time() - self.began
+        if self.broken:
+            return
+        self.journal.write(trial)
+        self.searcher.tell(trial)
+        self.watch(self)
+
+    def best(self) -> Trial | None:
+        """The trial with the least cost that keeps the constraints; whole ones first, then those that came furthest."""
+        return next(iter(self.ranked()), None)
+
+    def ranked(self) -> list[Trial]:
+        """Trials with figures, the best first."""
+        found = [trial for trial in self.ended if trial.state != "failed" and trial.curve]
+        return sorted((one for one in found if not math.isnan(one.costs(self.goal)[0])), key=self._rank)
+
+    def _rank(self, trial: Trial) -> tuple[bool, bool, int, float]:
+        cost = trial.costs(self.goal)[0]
+        whole = trial.state == "complete"
+        kept = self.goal.is_kept(trial.best(self.goal))
+        return (not kept, not whole, 0 if whole else -trial.epochs, cost)
+
+    def require_found(self) -> None:
+        """Raises ValueError where the search found nothing, and says why."""
+        if self.broken:
+            raise ValueError(self.broken)
+        if self.best() is not None:
+            return
+        failed = [trial for trial in self.ended if trial.state == "failed"]
+        if failed:
+            raise ValueError(
+                f"all {len(failed)} trials failed, the first of them with: {failed[0].error} "
+                f"({', '.join(overrides(failed[0].values))}; its trace: {self.folder(failed[0]) / 'error.txt'})"
+            )
+        raise ValueError(
+            f"tune.max_time={self.settings.max_time} was over before the first epoch of the first trial: give more"
+        )
