@@ -16,7 +16,7 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-trackers.txt requirements-onnx.txt requirements-ray.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-trackers.txt requirements-onnx.txt requirements-ray.txt requirements-postgres.txt
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	touch $@
 

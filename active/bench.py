@@ -90,16 +90,21 @@ class Bench:
         chosen = self.settings.embeddings
         if chosen != "auto":
             return chosen
-        if self.trainings.first is not None:
+        if self._began_with is not None:
             return "network"
         shape = self.data.preprocessing
         return "pixels" if shape.height * shape.width * shape.channels <= SMALL else "ssl"
 
     def embedding(self, folder: Path | None) -> Floats:
         """(N, D), rows of length 1. folder: of the model, None before there is one."""
-        if self.source == "network" and (folder or self.trainings.first):
-            return self._of_network(folder or Path(str(self.trainings.first)).parent)
-        return self._fixed
+        model = folder or self._began_with
+        return self._of_network(model) if self.source == "network" and model is not None else self._fixed
+
+    @property
+    def _began_with(self) -> Path | None:
+        """The folder of the model that the first round starts from; bare weights without a manifest have none."""
+        folder = None if self.trainings.first is None else Path(self.trainings.first).parent
+        return folder if folder is not None and Run(folder).finished else None
 
     @cached_property
     def _fixed(self) -> Floats:

@@ -93,6 +93,7 @@ def label_shift(reference: Array, known: Places, pool: Array) -> Array:
     return found
 
 
-def calibrated(logits: Array, temperature: float | None) -> Array:
-    """(n, classes)"""
+def calibrated(logits: Array, temperature: float | list[float] | None) -> Array:
+    """(n, classes) probabilities of one classifier; None: as trained."""
+    assert not isinstance(temperature, list), "one class an image has one temperature"
     return probabilities(logits, temperature or 1.0)

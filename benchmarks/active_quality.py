@@ -122,7 +122,7 @@ def patch_features(images: Array, others: Array, size: int = 6, kept: int = 256)
     scale = both[0].mean(0), both[0].std(0) + 1e-3
     both = [(one - scale[0]) / scale[1] for one in both]
     reduce = PCA(kept, random_state=0).fit(both[0])
-    return tuple((reduce.transform(one) / 10).astype(np.float32) for one in both)  # type: ignore[return-value]
+    return tuple((reduce.transform(one) / 10).astype(np.float32) for one in both)
 
 
 def _patches(images: Array, size: int) -> Array:

@@ -3,9 +3,9 @@
     python -m benchmarks.preprocessing [--rounds 7]
 
 Two photos that scikit-learn brings, at 500 x 375, and scaled up to 4000 x 3000 (smooth, as large photos are beside
-their number of pixels). timm: Pillow decodes, resizes the short side to 256 (bicubic), crops 224, makes a normalised
-tensor. This project: uint8 pixels, since the engines normalise; `exact` is equal within one grey level, `scaled` decodes
-large files smaller, which is said in the manifest and holds for training's evaluation too. CPU seconds, interleaved, the
+their number of pixels). timm: Pillow decodes, resizes the short side to 256 (bicubic), crops 224 and makes a tensor,
+normalised. This project: uint8 pixels, since the engines normalise. `exact` is equal within one grey level; `scaled`
+decodes large files smaller, which the manifest says and training's evaluation does too. CPU seconds, interleaved, the
 median over rounds of the ratio within a round; the mean and largest difference in grey levels from timm's.
 """
 

@@ -166,4 +166,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return found if abs(found) < float("inf") else None
-

@@ -171,5 +171,3 @@ class Part:
 
 def _full(error: OSError) -> OSError:
     return Full(error.errno, "no room is left on the store's disk") if error.errno == errno.ENOSPC else error
-
-

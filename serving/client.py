@@ -43,7 +43,8 @@ class Client:
         timeout: float = 30.0,
         over: threading.Event | None = None,
     ) -> None:
-        verify = ssl.create_default_context(cafile=certificate) if certificate else True
+        encrypted = server.startswith("https:")  # the list of authorities is read for nothing else
+        verify = ssl.create_default_context(cafile=certificate) if certificate else encrypted
         headers = {"Authorization": f"Bearer {token}"}
         self.http = httpx.Client(
             base_url=server.rstrip("/"), headers=headers, timeout=timeout, verify=verify, trust_env=False

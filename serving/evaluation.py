@@ -22,7 +22,9 @@ def fetched(folder: Path, subject: dict[str, Any], candidate: dict[str, Any], cl
     client.fetch(subject["manifest_sha256"], folder / "model.json")
     client.fetch(subject["configuration_sha256"], folder / "full_configurations.yaml")
     client.fetch(candidate["configuration_sha256"], folder / "candidate.yaml")
-    own, other = (yaml.safe_load((folder / name).read_text()) for name in ("full_configurations.yaml", "candidate.yaml"))
+    own, other = (
+        yaml.safe_load((folder / name).read_text()) for name in ("full_configurations.yaml", "candidate.yaml")
+    )
     merged = own | {"datamodule": on_data_of(own["datamodule"], other["datamodule"])}
     write_whole(folder / "full_configurations.yaml", yaml.safe_dump(merged, sort_keys=False, allow_unicode=True))
 

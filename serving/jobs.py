@@ -117,9 +117,7 @@ class Queue:
         """A waiting job ends at once, a running one as soon as its worker hears of it; the state now."""
         with self.database.write() as connection:
             ended = {"state": "cancelled", "ended": time.time()}
-            waiting = connection.execute(
-                update(job).where(job.c.id == number, job.c.state == "queued").values(**ended)
-            )
+            waiting = connection.execute(update(job).where(job.c.id == number, job.c.state == "queued").values(**ended))
             if waiting.rowcount != 1:
                 running = update(job).where(job.c.id == number, job.c.state == "running")
                 connection.execute(running.values(cancel_requested=True))
@@ -187,8 +185,7 @@ class Queue:
         """With the worker's name and the newest figures."""
         names = {row.id: row.name for row in connection.execute(select(worker.c.id, worker.c.name))}
         return [
-            dict(row._mapping)
-            | {"worker": names.get(row.worker_id), "figures": self._newest_figures(connection, row)}
+            dict(row._mapping) | {"worker": names.get(row.worker_id), "figures": self._newest_figures(connection, row)}
             for row in rows
         ]
 

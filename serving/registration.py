@@ -7,8 +7,8 @@ from datamodule.data import ImageData
 from models.task import ImageTask
 from serving.client import Client, token_from
 from serving.delivery import package_of
-from serving.packing import Pack
 from serving.package import Package
+from serving.packing import Pack
 from serving.parts import assemble
 from serving.promotion import Rule
 from serving.settings import ServingSettings

@@ -58,7 +58,7 @@ ALLOWED = (
 NEVER = ("callback.store", "callback.store.*")  # a job's model goes where the job came from
 WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+"  # no slash, no colon but in times, nothing that a grammar reads
 KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,7}"
-MOST_KEYS, DEEPEST = 64, 4
+MOST_KEYS, DEEPEST = 64, 3
 
 
 class BadSweep(ValueError):
@@ -90,11 +90,12 @@ def read_json(text: str | bytes) -> dict[str, Any]:
     """A JSON object, in which no key comes twice and nothing lies deep."""
     try:
         found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        depth = _depth(found)
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, BadSweep) else BadSweep(f"this is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise BadSweep('the JSON must be an object: {"LEARNING_RATE": [0.001, 0.002]}')
-    if _depth(found) > DEEPEST:
+    if depth > DEEPEST:
         raise BadSweep(f"the JSON is nested deeper than {DEEPEST}")
     return found
 

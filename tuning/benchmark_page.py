@@ -86,7 +86,7 @@ def pareto_chart(known: Sequence[Joined], batch: int) -> Chart:
     series = (
         Series("other models", [_latency(one) for one in rest], [one.top1 or 0.0 for one in rest], "train", "points",
                labels=[name(one) for one in rest]),
-        Series("front", x, y, "accent", "step"),
+        Series("front", x, y, "accent", "line"),
         Series("on the front", x, y, "accent", "points", size=[0.2] * len(best), labels=names, sides=sides),
     )  # fmt: skip
     drawn = tuple(one for one in series if len(one.x))

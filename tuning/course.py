@@ -175,9 +175,10 @@ class Course:
         return torch.stack(losses).detach().mean()
 
     def loss(self, batch: Batch, taught: bool = False) -> Tensor:
-        """Of one batch; `taught`: as in training, with what a teacher adds."""
+        """Of one batch; `taught`: as in training, with what a teacher adds, and compiled where training is."""
+        net = self.task.net if taught else self.task.net.forward  # a short validation is not worth compiling
         with self.speed.autocast(self.device):
-            logits = self.task.net(batch.image)
+            logits = net(batch.image)
             value: Tensor = self.task.loss(logits, batch.target)
             if taught and self.task.distill is not None:
                 value = self.task.distill.loss(value, batch.image, logits, self.task.distance)
@@ -224,7 +225,7 @@ def settled_norms(net: nn.Module, images: Sequence[Tensor]) -> Iterator[None]:
         part.momentum = None  # a plain mean over all batches
         part.train()
     for image in images if norms else ():
-        net(image)
+        net.forward(image)
     net.eval()
     yield
     for part, (momentum, state) in zip(norms, before, strict=True):

@@ -18,10 +18,11 @@ class Uninitialised(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        if args and isinstance(args[0], nn.Parameter) and name.endswith("_") and name[0] != "_" and "grad" not in name:
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        name, changed = getattr(func, "__name__", ""), args[0] if args else kwargs.get("tensor")
+        if isinstance(changed, nn.Parameter) and name.endswith("_") and name[0] != "_" and "grad" not in name:
+            return changed
+        return func(*args, **kwargs)
 
 
 def made(create: Callable[[], nn.Module]) -> nn.Module:

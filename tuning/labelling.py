@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 Side = Literal["top left", "bottom right", "top right", "bottom left"]
 SIDES: tuple[Side, ...] = ("top left", "bottom right", "top right", "bottom left")
 LETTER, LINE = 0.011, 0.055  # of the chart's width and height
-GAP = 0.008
+GAP, POINT = 0.008, 0.006
 
 
 class Box(NamedTuple):
@@ -20,7 +20,7 @@ class Box(NamedTuple):
 def placed(names: Sequence[str], x: Sequence[float], y: Sequence[float], log_x: bool = True) -> list[Side | None]:
     """The side on which each name stands, None where there is no room; those of the highest points go first."""
     across, up = _shares([math.log(value) for value in x] if log_x else x), _shares(y)
-    taken = [Box(a - GAP, b - GAP, a + GAP, b + GAP) for a, b in zip(across, up, strict=True)]
+    taken = [Box(a - POINT, b - POINT, a + POINT, b + POINT) for a, b in zip(across, up, strict=True)]
     sides: list[Side | None] = [None] * len(names)
     for place in sorted(range(len(names)), key=lambda one: -up[one]):
         for side in SIDES:

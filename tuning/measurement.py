@@ -1,8 +1,6 @@
 """What a benchmark's child process does: one model by one engine at one batch size. Imported before the fork."""
 
 import gc
-import resource
-import sys
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +15,7 @@ from models.predictor import device as best_device
 from serving.engines.cache import place, prepared, size_bytes
 from serving.engines.engine import Engine, Maker
 from serving.engines.machine import cpu_flags, cpu_name
-from serving.engines.memory import peak_mib
+from serving.engines.memory import peak_mib, peak_of_this_process_mib
 from serving.engines.source import Source
 from tuning.counting import counted
 from tuning.jobs import Job, Machine
@@ -27,7 +25,7 @@ from utils.build import build
 
 MIB = 2**20
 TINY_LR = 1e-9  # the weights stay as they are
-FORGETS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+FORGETS = Path("/proc/self/clear_refs")
 
 
 def machine(asked: tuple[str, int]) -> Machine:
@@ -125,11 +123,7 @@ def peak_since_mib(device: torch.device) -> float:
     """The process's resident memory at its highest, libraries included; on a GPU what PyTorch holds of its memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / MIB
-    if STATUS.exists():
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (MIB if sys.platform == "darwin" else 1024)
+    return peak_of_this_process_mib()
 
 
 def _weights_mib(job: Job) -> float:

@@ -25,7 +25,7 @@ LOWEST, HIGHEST = 1e-6, 10.0
 STEPS = 100
 SMOOTHING = 0.9
 BLOWN_UP = 4.0  # times the lowest loss
-NEIGHBOURS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # times the valley's rate
+NEIGHBOURS = tuple(2.0**power for power in range(-1, 7))  # times the valley's rate, which lies low on small networks
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def connected(settings: TuneSettings) -> Iterator[None]:
 def _connect(settings: TuneSettings) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if settings.address is None:
-        ray.init(include_dashboard=False, object_store_memory=OBJECTS_BYTES, **quiet)
+        ray.init("local", include_dashboard=False, object_store_memory=OBJECTS_BYTES, **quiet)
         return
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
     try:
@@ -119,7 +119,17 @@ def _at_once(resources: dict[str, float]) -> int:
     )
 
 
-class Asking(Searcher):
+class Unpickled:
+    """Ray pickles its helpers to restore them; a search goes on by its journal instead, so nothing is handed out."""
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Unpickled":
+        return self
+
+
+class Asking(Unpickled, Searcher):
     """Ray's way to ask the study what to try next, and to say that a trial has left."""
 
     def __init__(self, study: Study) -> None:
@@ -154,7 +164,7 @@ class Asking(Searcher):
         """Nothing, as above."""
 
 
-class Telling(FIFOScheduler):
+class Telling(Unpickled, FIFOScheduler):
     """Ray's way to tell the study of a validation, and to hear whether the trial should go on."""
 
     def __init__(self, study: Study) -> None:

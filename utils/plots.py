@@ -136,6 +136,7 @@ def _plot(axes: "Axes", series: Series, x: Any, bars: list[Series]) -> None:
     elif series.kind == "points":
         size = 12 if series.size is None else (2 + 14 * np.asarray(series.size)) ** 2
         axes.scatter(x, y, s=size, alpha=0.6, color=color, label=series.name, linewidths=0, clip_on=False)
+        _write_labels(axes, series, x, y)
     else:
         shape = "steps-mid" if series.kind == "step" else "default"
         marker = "o" if series.kind == "marked" or len(x) == 1 else ""
@@ -162,7 +163,7 @@ def _label(axes: "Axes", chart: Chart) -> None:
         axes.set_yscale("log")
     for axis, scale in ((axes.xaxis, chart.x), (axes.yaxis, chart.y)):
         if scale.log:
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            _name_decades(axis)
         if scale.percent:
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
     if chart.x.range:
@@ -172,6 +173,15 @@ def _label(axes: "Axes", chart: Chart) -> None:
     if chart.legend and len(chart.series) > 1:
         columns = 1 if chart.square else min(len(chart.series), LEGEND_COLUMNS)
         axes.figure.legend(loc="outside upper right", ncols=columns)
+
+
+def _name_decades(axis: Any) -> None:
+    """1, 2, 5, 10, … along a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _ends(axis: Axis) -> Any:

@@ -9,6 +9,7 @@ from active.view import Array, Floats, Places
 from active.worth import Worth
 
 AT_ONCE = 1 << 22  # kernel values held at a time: 16 MiB
+MOST_KEPT = 1 << 27  # kernel values kept for all the search: 512 MiB
 LAZY = 32  # candidates looked at again together
 EPSILON = 1e-12
 
@@ -34,17 +35,29 @@ def herd(cover: Cover, candidates: Floats, rows: Places, count: int, worth: Wort
     """
     bonus = np.zeros(len(rows)) if cover.bonus is None else cover.bonus
     held, places, gains = cover.held.copy(), list[int](), list[float]()
-    known = gains_of(cover, held, candidates, np.arange(len(rows))) + bonus
+    near = likeness(cover, candidates)
+    known = gains_of(cover, held, candidates, np.arange(len(rows)), near) + bonus
     is_fresh = np.ones(len(rows), bool)
     for _ in range(count):
-        best, gain = _best(cover, held, candidates, rows, known, is_fresh, worth, bonus)
+        best, gain = _best(cover, held, candidates, rows, known, is_fresh, worth, bonus, near)
         places.append(best)
         gains.append(gain)
         worth.took(int(rows[best]))
         known[best] = -np.inf
         is_fresh[:] = False
-        np.maximum(held, cover.kernel(cover.reference @ candidates[best]), out=held)
+        np.maximum(held, cover.kernel(cover.reference @ candidates[best]) if near is None else near[best], out=held)
     return rows[np.array(places)], np.array(gains)
+
+
+def likeness(cover: Cover, candidates: Floats) -> Floats | None:
+    """The kernel of every candidate to all of the reference (n, R), where it has room: most are asked for again."""
+    if len(candidates) * len(cover.reference) > MOST_KEPT:
+        return None
+    near = np.empty((len(candidates), len(cover.reference)), np.float32)
+    step = max(1, AT_ONCE // max(len(cover.reference), 1))
+    for start in range(0, len(candidates), step):
+        near[start : start + step] = cover.kernel(candidates[start : start + step] @ cover.reference.T)
+    return near
 
 
 def refined(
@@ -57,12 +70,14 @@ def refined(
     """
     place = {int(row): number for number, row in enumerate(rows)}
     chosen, gains = [place[int(pick)] for pick in picks], np.zeros(len(picks))
+    whole = likeness(cover, candidates)
     near = cover.kernel(candidates[chosen] @ cover.reference.T)
     for _ in range(rounds):
         before = list(chosen)
         for number in range(len(chosen)):
             others = np.delete(near, number, axis=0).max(axis=0, initial=0)
-            value = gains_of(cover, np.maximum(cover.held, others), candidates, np.arange(len(rows))) * worth.of(rows)
+            held = np.maximum(cover.held, others)
+            value = gains_of(cover, held, candidates, np.arange(len(rows)), whole) * worth.of(rows)
             value[[other for other in chosen if other != chosen[number]]] = -np.inf
             best = int(value.argmax())
             if value[best] > value[chosen[number]] + EPSILON:
@@ -76,7 +91,7 @@ def refined(
 
 def _best(
     cover: Cover, held: Floats, candidates: Floats, rows: Places, known: Array, is_fresh: Array,
-    worth: Worth, bonus: Array,
+    worth: Worth, bonus: Array, near: Floats | None,
 ) -> tuple[int, float]:  # fmt: skip
     while True:
         value = known * worth.of(rows)
@@ -85,7 +100,7 @@ def _best(
             return best, float(value[best])
         first = _largest(value, LAZY)
         stale = first[~is_fresh[first]]
-        known[stale] = np.minimum(known[stale], gains_of(cover, held, candidates, stale) + bonus[stale])
+        known[stale] = np.minimum(known[stale], gains_of(cover, held, candidates, stale, near) + bonus[stale])
         is_fresh[stale] = True
 
 
@@ -93,15 +108,16 @@ def _largest(value: Array, count: int) -> Places:
     return np.argpartition(-value, count)[:count] if count < len(value) else np.arange(len(value))
 
 
-def gains_of(cover: Cover, held: Floats, candidates: Floats, which: Places) -> Array:
-    """(len(which),) float64"""
+def gains_of(cover: Cover, held: Floats, candidates: Floats, which: Places, near: Floats | None = None) -> Array:
+    """(len(which),) float64. near: `likeness`, where it is kept."""
     step = max(1, AT_ONCE // max(len(cover.reference), 1))
     parts = []
     for start in range(0, len(which), step):
-        near = cover.kernel(candidates[which[start : start + step]] @ cover.reference.T)
-        near -= held
-        np.maximum(near, 0, out=near)
-        parts.append(near @ cover.weight)
+        part = which[start : start + step]
+        more = cover.kernel(candidates[part] @ cover.reference.T) if near is None else near[part]
+        more -= held
+        np.maximum(more, 0, out=more)
+        parts.append(more @ cover.weight)
     return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
 
 

@@ -113,14 +113,18 @@ def compare_engines(
     """Gates on the run's validation split, or where there is none on the images of the test."""
     pixels, target, images = gate_images(candidate, auto.images, own=run is not None and chosen.data is None)
     with model_folder(candidate, run, config, chosen) as folder:
-        source = source_of(folder, calibration=pixels)
+        calibrating = np.arange(len(pixels)) % 4 == 0  # every fourth: no image judges what it calibrated
+        source = source_of(folder, calibration=pixels[calibrating])
         batches = BATCHES if chosen.measure_speed else ()
-        choice = auto.choose(source, pixels, target, batches)
+        choice = auto.choose(source, pixels[~calibrating], target[~calibrating], batches)
         return EngineTable(choice, source, images, auto.batch, measured=chosen.measure_speed)
 
 
 def gate_images(candidate: Candidate, most: int, own: bool) -> tuple[Pixels, Array, str]:
-    """Images as the model sees them, their targets, and which they are. own: the data has a validation split."""
+    """Images as the model sees them, their targets, and which they are. own: the data has a validation split.
+
+    Of more than `most` as many of all parts of the set, which is in the order of its classes.
+    """
     data: ImageData = candidate.data
     if own and isinstance(data, Labelled) and (found := _validation(data)) is not None:
         return (*_read(found, most), f"{min(most, len(found.inventory)):,} images of the validation split")
@@ -138,7 +142,8 @@ def _validation(data: Labelled) -> Labelled | None:
 
 
 def _read(data: ImageData, most: int) -> tuple[Pixels, Array]:
-    batches = list(data.rows_dataloader(np.arange(min(most, len(data.inventory))), "engines"))
+    rows = spread_out(np.arange(len(data.inventory)), most)
+    batches = list(data.rows_dataloader(rows, "engines"))
     pixels, target = (np.concatenate([batch[column].numpy() for batch in batches]) for column in (0, 1))
     return pixels, target
 

@@ -15,6 +15,7 @@ from serving.engines.engine import Maker
 from serving.engines.source import Source, source_of
 
 TIME_LIMIT_S = 300
+STATUS = Path("/proc/self/status")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -42,7 +43,19 @@ def main() -> None:
     pixels = np.zeros((job["batch"], shape.height, shape.width, shape.channels), np.uint8)
     for _ in range(3):
         engine(pixels)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_of_this_process_mib())
+
+
+def peak_of_this_process_mib() -> float:
+    """Resident, since the process was started or told to forget it (Linux: 5 into /proc/self/clear_refs).
+
+    getrusage alone would count what the process that started this one held, too.
+    """
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

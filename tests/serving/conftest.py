@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from safetensors.numpy import save
 from sqlalchemy import create_engine, text
 
@@ -121,9 +122,9 @@ def packaged(parts, accuracy=0.5, seed=0, set_digest=SET, name="main", predictio
 
 
 @contextmanager
-def served(parts: Parts) -> Iterator[str]:
+def served(parts: Parts, app: FastAPI | None = None) -> Iterator[str]:
     """The application on a real socket, in a thread; its address."""
-    config = uvicorn.Config(create_app(parts), "127.0.0.1", 0, log_level="error")
+    config = uvicorn.Config(app or create_app(parts), "127.0.0.1", 0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -139,11 +140,16 @@ def api(open_parts, tmp_path):
     """A served store with a client for each role, by the role's name; `parts` is the store."""
     parts = open_parts()
     parts.tokens.first(tmp_path / "store" / "tokens")
-    secrets = {role: (tmp_path / "store" / "tokens" / role).read_text().strip() for role in ("operator", "worker", "admin")}
+    secrets = {
+        role: (tmp_path / "store" / "tokens" / role).read_text().strip() for role in ("operator", "worker", "admin")
+    }
     secrets["viewer"] = parts.tokens.create("guest", "viewer")
     with served(parts) as address:
-        clients = {role: httpx.Client(base_url=address, headers=bearer(secret)) for role, secret in secrets.items()}
-        clients["nobody"] = httpx.Client(base_url=address)
+        clients = {
+            role: httpx.Client(base_url=address, headers=bearer(secret), verify=False)
+            for role, secret in secrets.items()
+        }
+        clients["nobody"] = httpx.Client(base_url=address, verify=False)
         yield Served(parts, address, secrets, clients)
         for client in clients.values():
             client.close()

@@ -1,6 +1,6 @@
 """A server without verification and a worker whose training takes a moment, for tests that kill many of them.
 
-    python tests/serving/quick.py server ROOT PORT LEASE | worker URL LOGS SECONDS | train FOLDER SECONDS
+python tests/serving/quick.py server ROOT PORT LEASE | worker URL LOGS SECONDS | train FOLDER SECONDS
 """
 
 import json
@@ -21,9 +21,7 @@ def server(root: str, port: str, lease: str) -> None:
     from serving.server import serve
     from serving.settings import ServingSettings
 
-    chosen = ServingSettings(
-        root=root, port=int(port), lease_seconds=float(lease), local_workers=0, max_attempts=1000
-    )
+    chosen = ServingSettings(root=root, port=int(port), lease_seconds=float(lease), local_workers=0, max_attempts=1000)
     parts = assemble(chosen, Better(), VERSION, lambda blobs, files: None)
     parts.tokens.first(Path(root) / "tokens")
     serve(parts, create_app(parts), lambda address: print(address, flush=True))

@@ -28,6 +28,7 @@ class Arena:
     def __init__(self, launch, folder, port, lease=2.0) -> None:
         self.launch, self.root, self.folder, self.lease = launch, folder / "store", folder, lease
         self.port, self.address = port, f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=self.address, verify=False, timeout=60)
 
     def server(self, **environment):
         started = self.launch(
@@ -43,17 +44,17 @@ class Arena:
 
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self.address}/readyz").is_success
+            return self.http.get("/readyz").is_success
         except httpx.TransportError:
             return False
 
     def ask(self, method, path, role="operator", **options):
         secret = (self.root / "tokens" / role).read_text().strip()
-        return httpx.request(method, self.address + path, headers=bearer(secret), **options)
+        return self.http.request(method, path, headers=bearer(secret), **options)
 
     def submit(self, count: int) -> list[int]:
         grid = {"SEED": list(range(count))}
-        return self.ask("POST", "/api/jobs", json=grid, timeout=60).json()["jobs"]
+        return self.ask("POST", "/api/jobs", json=grid).json()["jobs"]
 
     def states(self) -> list[str]:
         try:
@@ -88,9 +89,12 @@ def until(true, seconds: float) -> None:
 
 @pytest.fixture
 def arena(launch, tmp_path, port):
-    return Arena(launch, tmp_path, port)
+    arena = Arena(launch, tmp_path, port)
+    yield arena
+    arena.http.close()
 
 
+@pytest.mark.timeout(600)
 def test_a_server_killed_at_any_step_of_writing_loses_and_repeats_nothing(arena):
     server = arena.server()
     arena.worker()
@@ -136,8 +140,8 @@ def test_200_kills_of_workers_and_100_of_the_server_lose_and_repeat_nothing(aren
     killed_at_random(arena, jobs=400, worker_kills=200, server_kills=100)
 
 
-def test_a_worker_stopped_beyond_its_lease_is_refused_when_it_comes_back(launch, tmp_path, port):
-    arena = Arena(launch, tmp_path, port, lease=1.0)
+def test_a_worker_stopped_beyond_its_lease_is_refused_when_it_comes_back(arena):
+    arena.lease = 1.0
     arena.server()
     sleeper = arena.worker(seconds=1.0)
     arena.submit(1)

@@ -4,6 +4,7 @@ import faulthandler
 import os
 import signal
 import time
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -94,8 +95,12 @@ def test_one_that_takes_too_much_memory_is_ended_and_the_others_go_on():
 
 def test_no_process_is_left_behind_not_even_by_one_that_was_stopped(tmp_path):
     answers([("start", str(tmp_path / "pids"))], Allowance(3, 4096))
-    for pid in map(int, (tmp_path / "pids").read_text().split()):
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    for pid in (tmp_path / "pids").read_text().split():
+        until(partial(is_gone, int(pid)))
+
+
+def is_gone(pid):
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def lead(file):
@@ -110,7 +115,7 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path):
     os.kill(leader.pid, signal.SIGKILL)
     leader.join()
     try:
-        until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+        until(lambda: is_gone(child))
     finally:
         os.kill(grandchild, signal.SIGKILL)
 

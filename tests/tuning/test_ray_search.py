@@ -12,6 +12,7 @@ from tuning.ray_search import connected, search
 from tuning.records import Journal
 from tuning.settings import TuneSettings
 from tuning.study import Study
+from tuning.table import shown
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,8 +70,9 @@ def test_a_killed_worker_costs_no_trial(problem, tmp_path):
 
 def test_failing_trials_are_recorded_and_the_search_goes_on(problem, tmp_path):
     space = 'tune.space=["models.num_filters=choice(-1,4)"]'
-    study = Study(problem(space, "tune.searcher=grid", "trainer.max_epochs=1"), tmp_path / "tune")
-    search(study)
+    with shown() as table:  # holds what cannot be pickled
+        study = Study(problem(space, "tune.searcher=grid", "trainer.max_epochs=1"), tmp_path / "tune", table)
+        search(study)
     assert [trial.state for trial in study.ended] == ["failed", "complete"]
     assert study.ended[0].error == "models.num_filters=-1: use 1 or more"
 

@@ -47,3 +47,16 @@ def test_a_class_name_is_no_markup():
 def test_a_name_is_shortened_so_that_its_end_stays(name):
     assert len(shortened(name)) <= 18
     assert shortened(name)[-2:] == name[-2:]
+
+
+def test_points_tell_their_names_and_write_those_that_have_a_side():
+    series = Series("s", [1.0, 2.0], [3.0, 4.0], kind="points", labels=["<a>", "b"], sides=["top left", None])
+    (trace,) = Chart("c", "", (series,)).spec()["data"]
+    assert trace["hovertext"] == ["&lt;a&gt;", "b"] and trace["text"] == ["&lt;a&gt;", ""]
+    assert trace["mode"] == "markers+text" and trace["textposition"][0] == "top left"
+
+
+def test_an_axis_can_be_logarithmic():
+    layout = Chart("c", "", (Series("s", [1, 10], [1, 2]),), Axis(log=True, range=(0.0, 1.0))).spec()["layout"]
+    assert layout["xaxis"]["type"] == "log" and layout["xaxis"]["range"] == [0.0, 1.0]
+    assert "type" not in layout["yaxis"]

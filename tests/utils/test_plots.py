@@ -66,3 +66,17 @@ def test_nothing_is_left_open_in_pyplot():
     png(Chart("c", "", (Series("s", [0, 1], [0, 1]),)))
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_a_logarithmic_axis_is_named_in_plain_numbers():
+    figure = draw(Chart("c", "", (Series("s", [1.0, 30.0], [1.0, 2.0]),), Axis(log=True, range=(0.0, 1.5))))
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log" and axes.get_xlim() == pytest.approx((1.0, 10**1.5))
+    named = {label.get_text() for label in axes.get_xticklabels()} | {""}
+    assert {"1", "2", "5", "10", "20"} <= named and not any("$" in text for text in named)
+
+
+def test_points_with_a_side_carry_their_name():
+    series = Series("s", [1.0, 2.0], [1.0, 2.0], kind="points", labels=["near", "far"], sides=["bottom right", None])
+    assert [text.get_text() for text in draw(Chart("c", "", (series,))).axes[0].texts] == ["near"]

@@ -1,0 +1,81 @@
+"""The schema on both databases, and what a transaction promises."""
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from serving import tables
+from serving.database import WAL_IS_SOUND, Database, version
+from serving.history import append, broken
+
+ENDPOINT = {"name": "main", "generation": 0, "frozen": False}
+
+
+@pytest.fixture
+def database(database_url, tmp_path):
+    opened = Database(tmp_path, database_url)
+    yield opened
+    opened.close()
+
+
+def test_the_migrations_lead_to_the_tables(database):
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_opening_again_changes_nothing(database, database_url, tmp_path):
+    with database.write() as connection:
+        connection.execute(insert(tables.endpoint).values(ENDPOINT))
+    again = Database(tmp_path, database_url)
+    with again.read() as connection:
+        assert connection.execute(select(tables.endpoint.c.name)).scalars().all() == ["main"]
+    assert version(again.engine) == version(database.engine) == "0001"
+    again.close()
+
+
+def test_a_transaction_that_breaks_leaves_nothing(database):
+    with pytest.raises(RuntimeError), database.write() as connection:
+        connection.execute(insert(tables.endpoint).values(ENDPOINT))
+        raise RuntimeError
+    with database.read() as connection:
+        assert connection.execute(select(tables.endpoint)).all() == []
+
+
+def test_the_history_can_neither_be_changed_nor_shortened(database):
+    with database.alone() as connection:
+        append(connection, "somebody", "deploy", "a test")
+    for change in (update(tables.history).values(why="nothing"), delete(tables.history)):
+        with pytest.raises(DBAPIError, match="append-only"), database.write() as connection:
+            connection.execute(change)
+
+
+def test_a_line_that_was_changed_or_left_out_breaks_the_chain(database):
+    with database.alone() as connection:
+        for number in range(4):
+            append(connection, "somebody", "deploy", f"change {number}")
+    with database.read() as connection:
+        lines = [dict(row._mapping) for row in connection.execute(select(tables.history))]
+    assert broken(lines) is None
+    assert broken([lines[0], lines[1] | {"why": "another"}, *lines[2:]]) == 2
+    assert broken([lines[0], *lines[2:]]) == 2
+
+
+def test_sqlite_is_as_safe_as_its_version_allows(tmp_path):
+    database = Database(tmp_path)
+    with database.engine.connect() as connection:
+        mode, synchronous = (
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
+        )
+    assert (mode, synchronous) == (("wal", 2) if WAL_IS_SOUND else ("delete", 3))
+    assert (sqlite3.sqlite_version_info >= (3, 51, 3)) == WAL_IS_SOUND
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2"])
+def test_a_database_that_is_not_there_is_named(tmp_path, url):
+    with pytest.raises(ValueError, match=r"serving\.database="):
+        Database(tmp_path, url)

@@ -1,0 +1,98 @@
+"""From a dropped JSON to a live model and back: a real server, a real worker, real trainings."""
+
+import signal
+import time
+
+import httpx
+import pytest
+
+from serving.settings import ServingSettings
+from tests.serving.conftest import bearer
+
+GRID = {
+    "EPOCHS": 1,
+    "BATCH_SIZE": 20,
+    "LEARNING_RATE": [0.000001, 0.01],
+    "KERNEL_SIZE": [3],
+    "NUM_FILTERS": [4],
+    "DENSE_WIDTH": [16],
+}
+JOBS = "trainer.accelerator=cpu trainer.speed=fp32 datamodule.n_samples=600 datamodule.workers=0"
+
+
+def until(true, seconds: float = 200):
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+def told(running, word: str) -> str:
+    """The second word of the line that begins with `word`."""
+    lines = [line for line in running.output.read_text().splitlines() if line.startswith(word)]
+    return lines[0].removeprefix(word).split()[0] if lines else ""
+
+
+def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brings_the_former_back(launch, tmp_path):
+    root = tmp_path / "store"
+    version = {"EVERGREEN_VERSION": "one"}
+    server = launch(
+        "serving/__main__.py", f"serving.root={root}", "serving.port=0", "serving.local_workers=0", **version
+    )
+    address = until(lambda: told(server, "the store")).removesuffix("/api")
+    assert told(server, "your token") == (root / "tokens" / "operator").read_text().strip()
+    token = {"EVERGREEN_TOKEN_FILE": str(root / "tokens" / "worker")}
+    arguments = (f"serving.server={address}", f"serving.logs={tmp_path / 'logs'}", "serving.poll_seconds=0.2")
+    other = launch("serving/worker.py", *arguments, **token, EVERGREEN_VERSION="two").wait()
+    assert other.returncode == 2 and "version two" in other.stderr and "runs one" in other.stderr
+    worker = launch("serving/worker.py", *arguments, f"serving.arguments={JOBS}", **token, **version)
+    with httpx.Client(base_url=address, headers=bearer(told(server, "your token")), verify=False, timeout=60) as ask:
+        answer = ask.post("/api/jobs?name=digits", json=GRID | {"NUM_FILTER": 3}).json()
+        assert answer["size"] == 2 and "NUM_FILTERS" in answer["unknown"]["NUM_FILTER"]
+        jobs = until(
+            lambda: [job for job in ask.get("/api/jobs").json() if job["state"] in ("succeeded", "failed")][1:]
+        )
+        assert len(jobs) == 1 and all(job["state"] == "succeeded" for job in ask.get("/api/jobs").json())
+        second, first = ask.get("/api/models?name=digits").json()
+        kinds = {event["kind"] for event in ask.get(f"/api/jobs/{answer['jobs'][0]}/events").json()}
+        assert kinds == {"line", "figures"}
+        live = ask.get("/api/deployments/digits").json()
+        assert (live["model_id"], live["generation"]) == (second["id"], 2), second["verdict"]
+        assert first["evaluations"][0]["set_digest"] == second["evaluations"][0]["set_digest"]
+        back = ask.post("/api/deployments/digits/rollback", json={}).json()
+        assert (back["file_sha256"], back["generation"]) == (first["file_sha256"], 3)
+        assert ask.get("/api/history/check").json() == {"broken_at": None}
+    worker.send(signal.SIGTERM)
+    assert worker.wait().returncode == 0
+    server.send(signal.SIGTERM)
+    server.wait()
+
+
+def test_a_second_server_on_the_same_store_is_refused(launch, tmp_path):
+    arguments = (f"serving.root={tmp_path / 'store'}", "serving.port=0", "serving.local_workers=0")
+    first = launch("serving/__main__.py", *arguments)
+    until(lambda: told(first, "the store"))
+    second = launch("serving/__main__.py", *arguments).wait()
+    assert second.returncode == 2 and "another server serves" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"host": "0.0.0.0"}, "certificate"),
+        ({"host": "example.org"}, "certificate"),
+        ({"port": 70000}, "65535"),
+        ({"lease_seconds": 0.0}, "above 0"),
+        ({"certificate": "x.pem"}, "belong together"),
+        ({"keep_models": -1}, "0 or more"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(values, why):
+    with pytest.raises(ValueError, match=why):
+        ServingSettings(**values)
+
+
+def test_another_address_is_served_with_encryption_or_where_somebody_said_so():
+    assert ServingSettings(host="0.0.0.0", certificate="a", private_key="b").encrypted
+    assert ServingSettings(host="0.0.0.0", allow_unencrypted=True).host == "0.0.0.0"

@@ -1,0 +1,109 @@
+"""Versions, lineage, retention, what a rollback brings back, and a backup of it all."""
+
+import os
+import tarfile
+import time
+
+import pytest
+
+from serving.backup import backup, restore
+from serving.deployments import Conflict
+from serving.package import Package
+from serving.parts import assemble
+from serving.settings import ServingSettings
+from tests.serving.conftest import packaged
+
+
+def register(parts, accuracy, seed, **changes) -> int:
+    return parts.completion.register(Package(**packaged(parts, accuracy, seed, **changes)), "a test")[0]
+
+
+def live(parts):
+    return parts.deployments.get("main")["model_id"]
+
+
+def test_a_model_keeps_where_it_comes_from(parts):
+    number = register(parts, 0.5, 1, split={"salt": "evergreen", "val_share": 0.2})
+    found = parts.store.get(number)
+    assert (found["name"], found["version"], found["parameters"]) == ("main", 1, 15)
+    assert (found["architecture"], found["classes"]) == ("SimpleCnn", ["a", "b", "c"])
+    assert found["split"] == {"salt": "evergreen", "val_share": 0.2} and found["data_digest"] == "d" * 64
+    assert found["evaluations"][0]["figures"] == {"accuracy": 0.5}
+    assert found["verdict"] == {"promote": True, "why": "nothing was live"} and found["live"]
+
+
+def test_rolling_back_undoes_one_change_after_the_other(parts):
+    a, b, c = (register(parts, accuracy, seed) for seed, accuracy in ((1, 0.1), (2, 0.2), (3, 0.3)))
+    assert live(parts) == c
+    assert [parts.deployments.rollback("main", "me")["model_id"] for _ in "ba"] == [b, a]
+    with pytest.raises(Conflict, match="nothing was live"):
+        parts.deployments.rollback("main", "me")
+    parts.deployments.deploy(c, "me")
+    assert parts.deployments.rollback("main", "me")["model_id"] == a
+    assert parts.deployments.get("main")["generation"] == 7
+
+
+def test_after_clearing_a_rollback_brings_the_former_model_back(parts):
+    a = register(parts, 0.1, 1)
+    parts.deployments.clear("main", "me")
+    with pytest.raises(Conflict, match="nothing is live"):
+        parts.deployments.clear("main", "me")
+    assert parts.deployments.rollback("main", "me")["model_id"] == a
+
+
+def test_who_saw_an_older_generation_changes_nothing(parts):
+    number = register(parts, 0.1, 1)
+    for change in (
+        lambda: parts.deployments.deploy(number, "me", generation=0),
+        lambda: parts.deployments.rollback("main", "me", generation=0),
+        lambda: parts.deployments.clear("main", "me", generation=0),
+    ):
+        with pytest.raises(Conflict, match="generation 1 by now, not 0"):
+            change()
+
+
+def test_retention_keeps_what_is_live_new_or_within_a_rollbacks_reach(parts):
+    numbers = [register(parts, seed / 10, seed) for seed in range(1, 6)]  # each goes live
+    worse = [register(parts, 0.01, seed) for seed in range(6, 9)]  # none does
+    make_old(parts)
+    assert parts.store.prune(keep=1, reach=2, actor="me") == ["main 7", "main 6", "main 2", "main 1"]
+    gone = {model["id"] for model in parts.store.every() if model["pruned"]}
+    assert gone == {*numbers[:2], *worse[:2]}
+    assert not parts.store.blobs.has(parts.store.get(numbers[0])["file_sha256"])
+    assert parts.store.damaged() == []
+    with pytest.raises(LookupError, match="given up"):
+        parts.deployments.deploy(numbers[0], "me")
+    assert parts.store.prune(keep=0, reach=2, actor="me", even_within_reach=True) == ["main 8", "main 4", "main 3"]
+    assert live(parts) == numbers[-1] and parts.store.damaged() == []
+
+
+def make_old(parts):
+    long_ago = time.time() - 1e6
+    for file in parts.store.blobs.folder.glob("*/*"):
+        os.utime(file, (long_ago, long_ago))
+
+
+def test_a_backup_restored_elsewhere_is_the_same_store_and_goes_on(parts, tmp_path):
+    for seed in (1, 2):
+        register(parts, seed / 10, seed)
+    said = backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    assert "files in" in said
+    fresh = assemble(ServingSettings(root=str(tmp_path / "new")), parts.completion.rule, "v", parts.store._verify)
+    restore(fresh.store.root, fresh.database, tmp_path / "backup.tar")
+    assert fresh.store.every() == parts.store.every()
+    assert fresh.deployments.history() == parts.deployments.history() and fresh.deployments.broken() is None
+    assert fresh.store.damaged() == []
+    assert register(fresh, 0.9, 3) == 3
+    with pytest.raises(ValueError, match="not empty"):
+        fresh.tokens.create("x", "viewer")
+        restore(fresh.store.root, fresh.database, tmp_path / "backup.tar")
+    fresh.database.close()
+
+
+def test_a_foreign_archive_is_refused_and_writes_nothing_elsewhere(parts, tmp_path):
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w") as made:
+        made.add(__file__, "blobs/../../evil")
+    with pytest.raises(ValueError, match="no backup of a store"):
+        restore(parts.store.root, parts.database, archive)
+    assert not (tmp_path / "evil").exists()

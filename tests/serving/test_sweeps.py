@@ -1,0 +1,156 @@
+"""A dropped JSON becomes jobs: what is allowed, what is reported, what is refused."""
+
+import pytest
+
+from serving.sweeps import BadSweep, plan, read_json, search
+
+GRID = {
+    "EPOCHS": 1,
+    "BATCH_SIZE": 10,
+    "LEARNING_RATE": [0.001, 0.002],
+    "KERNEL_SIZE": [3],
+    "NUM_FILTERS": [20],
+    "DENSE_WIDTH": [128],
+}
+
+
+def test_a_grid_in_short_names_is_one_job_for_each_combination():
+    found = plan({**GRID, "models": "simple_cnn"})
+    common = "models.kernel_size=3 models.num_filters=20 models.dense_width=128 models=simple_cnn"
+    assert found.size == 2 and found.unknown == {}
+    assert [" ".join(job) for job in found.jobs()] == [
+        f"trainer.max_epochs=1 datamodule.batch_size=10 optimizers.lr={rate} {common}" for rate in (0.001, 0.002)
+    ]
+
+
+def test_omitted_keys_are_left_to_the_worker():
+    assert plan({"LEARNING_RATE": 0.1}).jobs() == [["optimizers.lr=0.1"]]
+    assert plan({}).jobs() == [[]]
+
+
+def test_any_allowed_key_of_the_configuration_can_be_swept():
+    found = plan({"optimizers": ["sgd", "adamw"], "seed": [0, 1], "schedulers": "cosine"})
+    assert found.size == 4
+    assert found.jobs()[0] == ["optimizers=sgd", "seed=0", "schedulers=cosine"]
+
+
+def test_unknown_keys_are_reported_with_the_nearest_one_and_strict_refuses_them():
+    found = plan({"LEARNING_RAT": [1, 2, 3], "EPOCHS": 1})
+    assert found.size == 1 and "LEARNING_RATE" in found.unknown["LEARNING_RAT"]
+    with pytest.raises(BadSweep, match="LEARNING_RAT: there is no such key"):
+        plan({"LEARNING_RAT": 1}, strict=True)
+
+
+def test_a_key_that_the_chosen_model_does_not_have_is_reported():
+    found = plan({"models": "resnet18", "NUM_FILTERS": [8, 16], "EPOCHS": 2})
+    assert list(found.choices) == ["models", "trainer.max_epochs"]
+    assert "models.num_filters" in found.unknown
+
+
+def test_what_a_worker_declares_decides_which_keys_there_are():
+    assert "models.num_filters" in plan({"NUM_FILTERS": 8}, declared=["models=resnet18"]).unknown
+
+
+def test_the_size_is_known_before_anything_is_expanded():
+    huge = {
+        key: list(range(1, 60)) for key in ("EPOCHS", "SEED", "BATCH_SIZE", "NUM_FILTERS", "DENSE_WIDTH", "KERNEL_SIZE")
+    }
+    with pytest.raises(BadSweep, match="42,180,533,641 jobs, at most 1,000"):
+        plan(huge)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "models._target_",
+        "_target_",
+        "hydra.run.dir",
+        "+models.x",
+        "++trainer.max_epochs",
+        "~callback",
+        "a b",
+        "a=b",
+        "x;y",
+        "seed@pkg",
+        "logs",
+        "run_name",
+        "resume_weights_training",
+        "datamodule",
+        "datamodule.root",
+        "datamodule.cache_dir",
+        "trainer.accelerator",
+        "logger",
+        "callback.store",
+        "serving.port",
+        "active",
+    ],
+)
+def test_keys_that_reach_elsewhere_are_refused_not_ignored(key):
+    with pytest.raises(BadSweep):
+        plan({key: "x"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "../x",
+        "/etc/passwd",
+        "s3://x",
+        "${oc.env:HOME}",
+        "a,b",
+        "[1]",
+        "{a: 1}",
+        "a b",
+        "$(id)",
+        "x\n",
+        "choice(1,2)",
+        {},
+        [[1]],
+    ],
+)
+def test_values_that_name_a_place_or_that_a_grammar_reads_are_refused(value):
+    with pytest.raises(BadSweep):
+        plan({"models.architecture": value, "models": "timm"})
+
+
+def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_before_any_job_runs():
+    with pytest.raises(BadSweep, match="valid number"):
+        plan({"LEARNING_RATE": "fast"})
+    with pytest.raises(BadSweep, match="no such option"):
+        plan({"optimizers": "no-such"})
+    with pytest.raises(BadSweep, match="store that the job came from"):
+        plan({"callback": "store"})
+    with pytest.raises(BadSweep, match="names no place"):
+        plan({"models": "timm", "models.pretrained": "file"})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"a": 1, "a": 2}', "given twice"),
+        ("[1]", "must be an object"),
+        ("{", "no JSON"),
+        ('{"a": NaN}', "no number"),
+        ('{"a": {"b": {"c": {"d": 1}}}}', "deeper"),
+        ("[" * 100_000, "no JSON"),
+        ('{"a": ' + "[" * 100 + "]" * 100 + "}", "deeper"),
+        ('{"a": ' + "[" * 800 + "]" * 800 + "}", "no JSON|deeper"),
+        (b"\xff", "no JSON"),
+    ],
+)
+def test_a_json_that_cannot_be_meant_is_refused(text, why):
+    with pytest.raises(BadSweep, match=why):
+        read_json(text)
+
+
+def test_a_search_is_one_job_in_hydras_words_over_allowed_keys(hydra_parse):
+    lines = search(["optimizers.lr=tag(log, interval(1e-4, 1e-1))", "models.num_filters=choice(8,16)"], {"trials": 4})
+    assert lines[0] == "trainer.tune=true" and lines[-1] == "tune.trials=4"
+    assert hydra_parse(lines[1]).value() == [
+        "optimizers.lr=tag(log, interval(1e-4, 1e-1))", "models.num_filters=choice(8,16)"
+    ]  # fmt: skip
+    for bad in ("datamodule.root=choice(a,b)", "optimizers.lr=0.1", "models._target_=choice(a,b)", "x"):
+        with pytest.raises(BadSweep):
+            search([bad], {})
+    with pytest.raises(BadSweep, match=r"tune\.trial: there is no such key"):
+        search(["optimizers.lr=interval(0.1,1)"], {"trial": 4})
