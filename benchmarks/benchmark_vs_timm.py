@@ -3,8 +3,8 @@
     python -m benchmarks.benchmark_vs_timm CHECKOUT [--threads 1] [--models resnet18,…] [--batches 1,32]
 
 CHECKOUT: timm's repository, whose benchmark.py is not in its wheel. Prints images/s of both for each model, their
-ratio, its median, and the wall time of both. timm's list is given with a last model that it cannot measure at this
-image size, which loses it all rows; here that one is a row with its reason.
+ratio, its median, and the wall time of both; then how many rows are left of a list in which one model refuses its
+image size unless it is told it when it is made.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def survivors(script: Path, threads: int, folder: Path) -> str:
     seconds(ours(models, [1], threads, size, mine), threads)
     seconds(theirs(script, models, 1, size, timms, folder), threads)
     kept = sum(row.works for row in read_rows(mine))
-    return f"{kept} of 2 here, {len(timm_rows(timms))} of 2 by timm"
+    return f"{kept} of {len(models)} here, {len(timm_rows(timms))} of {len(models)} by timm"
 
 
 if __name__ == "__main__":

@@ -106,5 +106,5 @@ def _content(archive: tarfile.TarFile, name: str) -> str:
     except KeyError:
         stream = None
     if stream is None:
-        raise ValueError(f"{archive.name} is no backup of a store: it holds no {name}")
+        raise ValueError(f"{archive.name!r} is no backup of a store: it holds no {name}")
     return stream.read().decode()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
@@ -56,6 +56,11 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def added(connection: Connection, table: Table, row: dict[str, Any]) -> int:
+    """Inserts a row; the number that it got."""
+    return int(connection.execute(insert(table).values(**row).returning(table.c.id)).scalar_one())
 
 
 def _engine(url: str) -> Engine:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, and_, func, insert, or_, select, update
 
-from serving.database import Database
+from serving.database import Database, added
 from serving.faults import step
 from serving.tables import job, job_event, worker
 
@@ -33,8 +33,7 @@ class Queue:
         """A queued job; its number. facts: sweep_id, subject_id, for_id, priority."""
         row = {"kind": kind, "endpoint": endpoint, "overrides": list(overrides), "state": "queued", "priority": 0}
         row |= {"attempt": 0, "max_attempts": self.max_attempts, "fence": 0, "cancel_requested": False}
-        found = connection.execute(insert(job).values(**row | facts, created=time.time()))
-        return int(found.inserted_primary_key[0])
+        return added(connection, job, row | facts | {"created": time.time()})
 
     def claim(self, worker_id: int) -> dict[str, Any] | None:
         """The next job, leased to this worker; None where nothing waits. Higher priority first, then the older one."""

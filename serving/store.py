@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from models.manifest import Manifest
 from serving.blobs import Blobs
-from serving.database import Database
+from serving.database import Database, added
 from serving.history import append
 from serving.package import BadCandidate, Measurement, Package, check_weights, manifest_of
 from serving.promotion import Measured, Verdict
@@ -90,7 +90,7 @@ class Store:
             "actor": actor,
             "created": time.time(),
         }
-        number = int(connection.execute(insert(model).values(**row, **facts)).inserted_primary_key[0])
+        number = added(connection, model, row | facts)
         if package.measurement:
             self.measure(connection, number, package.measurement)
         return number

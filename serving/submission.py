@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
+from serving.database import added
 from serving.jobs import Queue
 from serving.sweeps import BadSweep, Plan, plan, read_json, search
 from serving.tables import job, sweep
@@ -31,11 +32,16 @@ class Submission:
         tune = asked.pop("tune", None)
         found = plan(asked, self.workers.declared(), self.limit, strict)
         jobs = found.jobs() if tune is None else [self._searching(found, tune)]
-        row = {"key": key, "endpoint": name, "request": asked | ({"tune": tune} if tune else {}), "actor": actor}
+        row: dict[str, Any] = {
+            "key": key,
+            "endpoint": name,
+            "request": asked | ({"tune": tune} if tune else {}),
+            "actor": actor,
+        }
         row |= {"unknown": found.unknown, "size": len(jobs), "created": time.time()}
         try:
             with self.database.write() as connection:
-                number = int(connection.execute(insert(sweep).values(**row)).inserted_primary_key[0])
+                number = added(connection, sweep, row)
                 for overrides in jobs:
                     self.queue.add(connection, "train", name, overrides, sweep_id=number, priority=priority)
                 return self._told(connection, number)

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from serving.database import Database
+from serving.database import Database, added
 from serving.tables import worker
 
 ACTIVE_SECONDS = 90.0  # a worker that was heard of within this is there
@@ -33,8 +33,7 @@ class Workers:
         row = {"token_id": token_id, "version": version, "machine": machine, "declared": list(declared)}
         with self.database.alone() as connection:
             free = _free(connection, name)
-            number = connection.execute(insert(worker).values(name=free, joined=now, seen=now, **row))
-            return {"id": int(number.inserted_primary_key[0]), "name": free}
+            return {"id": added(connection, worker, row | {"name": free, "joined": now, "seen": now}), "name": free}
 
     def seen(self, number: int, token_id: int) -> Row[Any]:
         """The worker's row, now that it was heard of; LookupError for a number that is not this token's."""

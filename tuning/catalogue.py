@@ -19,6 +19,7 @@ FILE = Path(__file__).with_name("catalogue.csv")
 COUNTING = Allowance(seconds=3600, memory_mib=8192)
 SMALL_SIZE = 224
 MILLION = 1e6
+NUMBERS = ("height", "width", "parameters", "macs")  # columns of the file beside the model
 WORTH_TELLING = 20  # models
 
 
@@ -97,8 +98,8 @@ def _known() -> dict[str, Entry]:
     if not FILE.is_file():
         return {}
     with FILE.open(newline="") as lines:
-        return {row["model"]: Entry(**{key: value if key == "model" else int(value) for key, value in row.items()})
-                for row in csv.DictReader(lines)}  # fmt: skip
+        rows = list(csv.DictReader(lines))
+    return {row["model"]: Entry(row["model"], *(int(row[key]) for key in NUMBERS)) for row in rows}
 
 
 def _counted(unknown: Sequence[Entry]) -> dict[str, Entry]:

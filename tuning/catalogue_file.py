@@ -4,10 +4,10 @@ import csv
 from io import StringIO
 
 from tuning.benchmark_settings import BenchmarkSettings
-from tuning.catalogue import FILE, Entry, entries
+from tuning.catalogue import FILE, NUMBERS, Entry, entries
 from utils.files import write_whole
 
-COLUMNS = ("model", "height", "width", "parameters", "macs")
+COLUMNS = ("model", *NUMBERS)
 
 
 def written(found: list[Entry]) -> int:

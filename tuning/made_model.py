@@ -61,8 +61,8 @@ def _manifest(job: Job) -> Manifest:
 def created(model: str, height: int, width: int) -> nn.Module:
     """timm's network; one of a fixed image size is told another one."""
     cfg = get_pretrained_cfg(model)
-    own = cfg is None or tuple(cfg.input_size[1:]) == (height, width)
-    told: dict[str, Any] = {} if own or not cfg.fixed_input_size else {"img_size": (height, width)}
+    other = cfg is not None and cfg.fixed_input_size and tuple(cfg.input_size[1:]) != (height, width)
+    told: dict[str, Any] = {"img_size": (height, width)} if other else {}
     return timm.create_model(model, **told)
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from datamodule.data import ImageData
 from datamodule.decode import Pixels
 from datamodule.labelled import Labelled
+from datamodule.statistics import spread_out
 from models.candidate import Candidate
 from models.model_file import Manifest, save_model, weights_sha256
 from models.runs import Run
@@ -29,6 +30,7 @@ from utils.files import write_whole
 
 BATCHES = (1, 8, 32)
 MIB = 2**20
+SHARED = "; every fourth calibrates int8, the others judge"
 COLUMNS = ("engine", "precision", "device", "any batch", "accepted", "why", "agreement", "accuracy", "batch", "p50_ms",
            "p95_ms", "p99_ms", "images_per_s", "size_mib", "peak_mib", "ready_after_s")  # fmt: skip
 
@@ -111,10 +113,10 @@ def compare_engines(
     auto: Auto, candidate: Candidate, run: Run | None, config: dict[str, Any], chosen: TesterSettings
 ) -> EngineTable:
     """Gates on the run's validation split, or where there is none on the images of the test."""
-    pixels, target, images = gate_images(candidate, auto.images, own=run is not None and chosen.data is None)
+    pixels, target, images = gate_images(candidate, auto.images * 4 // 3, own=run is not None and chosen.data is None)
     with model_folder(candidate, run, config, chosen) as folder:
-        calibrating = np.arange(len(pixels)) % 4 == 0  # every fourth: no image judges what it calibrated
-        source = source_of(folder, calibration=pixels[calibrating])
+        calibrating = np.arange(len(pixels)) % 4 == 3  # every fourth: no image judges what it calibrated
+        source = source_of(folder, calibration=pixels[calibrating] if calibrating.any() else None)
         batches = BATCHES if chosen.measure_speed else ()
         choice = auto.choose(source, pixels[~calibrating], target[~calibrating], batches)
         return EngineTable(choice, source, images, auto.batch, measured=chosen.measure_speed)
@@ -126,9 +128,10 @@ def gate_images(candidate: Candidate, most: int, own: bool) -> tuple[Pixels, Arr
     Of more than `most` as many of all parts of the set, which is in the order of its classes.
     """
     data: ImageData = candidate.data
-    if own and isinstance(data, Labelled) and (found := _validation(data)) is not None:
-        return (*_read(found, most), f"{min(most, len(found.inventory)):,} images of the validation split")
-    return (*_read(data, most), f"{min(most, len(data.inventory)):,} images of the test, there is no validation split")
+    found = _validation(data) if own and isinstance(data, Labelled) else None
+    named = "images of the test, there is no validation split" if found is None else "images of the validation split"
+    pixels, target = _read(data if found is None else found, most)
+    return pixels, target, f"{len(pixels):,} {named}{SHARED}"
 
 
 def _validation(data: Labelled) -> Labelled | None:
