@@ -108,9 +108,9 @@ class Process:
         self._reader.start()
 
     def _read(self, stream: IO[str]) -> None:
-        for text in stream:
-            for part in text.rstrip("\n").split("\r"):
-                if part.strip():
+        with stream:
+            for text in stream:
+                for part in filter(str.strip, text.rstrip("\n").split("\r")):
                     self.report.add("line", part[:LONGEST_LINE])
                     self.last = [*self.last[-LAST_LINES + 1 :], part[:LONGEST_LINE]]
 

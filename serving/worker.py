@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ class Worker:
             except Late as error:
                 print(f"job {job['id']}: {error}", flush=True)
             except (Refused, OSError, ValueError) as error:
-                self._end(job, "fail", error=f"{type(error).__name__}: {error}")
+                with suppress(Late, ConnectionError):  # lost meanwhile, or this worker ends
+                    self._end(job, "fail", error=f"{type(error).__name__}: {error}")
 
     def _worked(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
         if job["kind"] == "evaluate":

@@ -3,7 +3,6 @@
 import csv
 import fcntl
 import os
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from io import StringIO
 from pathlib import Path
@@ -171,8 +170,3 @@ def _line(row: Row) -> str:
 
 def _cell(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
-
-
-def measured(rows: Iterable[Row]) -> list[Row]:
-    """Those without an error."""
-    return [row for row in rows if row.works]

@@ -45,9 +45,8 @@ def test_workers_are_used_again_and_stopped_trials_are_pruned_with_their_values(
     stopped = [trial for trial in study.ended if trial.state == "stopped"]
     pruned = study.searcher.study().get_trials(states=[TrialState.PRUNED])
     assert stopped and len(pruned) == len(stopped)
-    assert [one.intermediate_values for one in pruned] == [
-        {epoch: figures["val/loss"] for epoch, figures in trial.curve} for trial in stopped
-    ]
+    told = [{epoch: figures["val/loss"] for epoch, figures in trial.curve} for trial in stopped]
+    assert all(one.intermediate_values in told for one in pruned)
     assert Journal(study.place / "trials.jsonl").read() == study.trials
     assert (study.folder(study.trials[0]) / "metrics.csv").exists()
 

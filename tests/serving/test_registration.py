@@ -1,0 +1,150 @@
+"""A run registers itself; what goes live was loaded and asked before, and a deployed model is measured on a new set."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from serving.completion import NOT_MEASURED
+from serving.delivery import package_of
+from serving.package import BadCandidate, Package
+from serving.promotion import Better
+from serving.store import Files, sha256_of
+from serving.verification import verify
+from serving.worker import Worker
+from tests.serving.conftest import served
+from tests.serving.material import VERSION
+
+SMALL = (
+    "trainer.max_epochs=1",
+    "trainer.speed=fp32",
+    "trainer.accelerator=cpu",
+    "datamodule.n_samples=300",
+    "models.num_filters=4",
+    "models.dense_width=16",
+    "callback=store",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run folder and what `callback=store` said, trained once."""
+    folder = tmp_path_factory.mktemp("registered")
+    places = [
+        f"logs={folder / 'logs'}",
+        f"datamodule.cache_dir={folder / 'cache'}",
+        f"callback.store.root={folder / 'store'}",
+    ]
+    done = subprocess.run([sys.executable, "train.py", *SMALL, *places], capture_output=True, text=True, check=True)
+    return next((folder / "logs" / "default").iterdir()), done.stdout, folder / "store"
+
+
+def test_a_run_with_callback_store_is_in_the_store_and_live(finished):
+    run, said, root = finished
+    assert "store    main: model 1 goes live: nothing was live" in said
+    assert len(list((root / "blobs").glob("*/*"))) == 5  # weights, manifest, configuration, golden batch, predictions
+    files = sorted(file.name for file in run.iterdir())
+    assert "package.json" in files and "golden.safetensors" in files
+    stored = json.loads((run / "package.json").read_text())["measurement"]
+    assert stored["split"] == "test" and stored["figures"]["accuracy"] >= 0
+
+
+@pytest.fixture
+def real(finished, open_parts):
+    """A store that verifies, with the run's package in it, not yet registered."""
+    parts = open_parts(rule=Better(), verify=verify)
+    package = package_of(finished[0], "main", parts.store.blobs.put_file)
+    return parts, Package(**package)
+
+
+def files_of(parts, package) -> Files:
+    parts.store.inspect(package)
+    return Files(package.model, sha256_of(package.manifest), package.golden)
+
+
+def test_a_sound_model_passes_the_verification(real):
+    parts, package = real
+    verify(parts.store.blobs, files_of(parts, package))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("classes", ["a", "b"], "answers 10 classes, the manifest names 2"),
+        ("architecture", {"num_filters": 5}, "do not fit the architecture"),
+        ("architecture", {"num_filters": 100_000}, "do not fit the architecture"),
+        ("architecture", {"nonsense": 1}, "TypeError"),
+        ("preprocessing", {"mean": [0.9]}, "answers the golden batch otherwise"),
+    ],
+)
+def test_a_manifest_that_lies_is_found_out_before_it_goes_live(real, key, value, why):
+    parts, package = real
+    told = json.loads(package.manifest)
+    told[key] = told[key] | value if isinstance(value, dict) else value
+    bad = package.model_copy(update={"manifest": json.dumps(told)})
+    with pytest.raises(BadCandidate, match=why):
+        verify(parts.store.blobs, files_of(parts, bad))
+    _, verdict = parts.completion.register(bad, "a test")
+    assert not verdict.promote and parts.deployments.get("main")["model_id"] is None
+
+
+def test_a_file_damaged_on_the_disk_does_not_go_live(real):
+    parts, package = real
+    files = files_of(parts, package)
+    place = parts.store.blobs.path(package.model)
+    content = bytearray(place.read_bytes())
+    content[-1] ^= 1
+    place.write_bytes(content)
+    with pytest.raises(BadCandidate, match="missing or damaged"):
+        verify(parts.store.blobs, files)
+    assert parts.store.blobs.corrupt(package.model)
+
+
+def test_a_deployed_model_is_measured_on_the_candidates_set_by_a_worker_and_then_it_is_decided(
+    real, finished, tmp_path, monkeypatch
+):
+    parts, package = real
+    run = tmp_path / "other"
+    shutil.copytree(finished[0], run)
+    text = (run / "full_configurations.yaml").read_text()
+    (run / "full_configurations.yaml").write_text(text.replace("salt: evergreen", "salt: another"))
+    assert "salt: another" in (run / "full_configurations.yaml").read_text()
+    other = package_of(run, "main", parts.store.blobs.put_file)
+    other["measurement"] |= {"set_digest": "e" * 64, "figures": {"accuracy": 1.0}}
+    first, _ = parts.completion.register(package, "a test")
+    second, verdict = parts.completion.register(Package(**other), "a test")
+    assert verdict.why == NOT_MEASURED
+    token = parts.tokens.create("w", "worker")
+    monkeypatch.setattr("serving.worker.code_version", lambda: VERSION)
+    with served(parts) as address:
+        worker = Worker(address, token=token, logs=str(tmp_path / "logs"), poll_seconds=0.1).start()
+        job = until_ended(parts)
+        worker.stop()
+    assert job["state"] == "succeeded", job["error"]
+    sets = [one["set_digest"] for one in parts.store.get(first)["evaluations"]]
+    assert len(set(sets)) == 2  # on its own and on the other split
+    assert "could not be measured on this set" in parts.store.get(second)["verdict"]["why"]  # a made-up digest
+
+
+def until_ended(parts):
+    for _ in range(1200):
+        job = parts.queue.every()[0]
+        if job["state"] not in ("queued", "running"):
+            return job
+        time.sleep(0.1)
+    raise AssertionError(job)
+
+
+def test_weights_that_are_altered_are_refused_when_they_arrive(real, tmp_path):
+    parts, package = real
+    tensors = load_file(parts.store.blobs.path(package.model))
+    name = sorted(tensors)[0]
+    tensors[name] = tensors[name] + 1
+    save_file(tensors, tmp_path / "altered.safetensors")
+    altered = package.model_copy(update={"model": parts.store.blobs.put_file(tmp_path / "altered.safetensors")})
+    with pytest.raises(BadCandidate, match="sha256 differs"):
+        parts.completion.register(altered, "a test")
