@@ -28,6 +28,7 @@ from utils.build import command, plain, settings
 from utils.log import to_terminal
 
 LONGEST_BEAT = 1.0  # seconds between two reports
+NOT_FOUND = 404
 DECISION = 600.0  # seconds in which a server verifies and decides
 PACK = "+callback.package._target_=serving.packing.Pack"
 
@@ -91,12 +92,23 @@ class Worker:
 
     def _serve(self) -> None:
         while not self._over.is_set():
-            job = self.client.post(f"/api/workers/{self.number}/claim")
+            job = self._claimed()
             if job is None:
                 self._over.wait(self.chosen.poll_seconds)
             else:
                 self._attempt(job)
         self.client.close()
+
+    def _claimed(self) -> dict[str, Any] | None:
+        """The next job. A server that does not know this worker, as after a restored backup, is joined again."""
+        try:
+            found: dict[str, Any] | None = self.client.post(f"/api/workers/{self.number}/claim")
+        except Refused as error:
+            if error.status != NOT_FOUND:
+                raise
+            self.join_server()
+            return None
+        return found
 
     def _attempt(self, job: dict[str, Any]) -> None:
         """A job from its claim to its end, however it ends."""

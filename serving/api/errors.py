@@ -30,6 +30,8 @@ def answer_errors(app: FastAPI) -> None:
     """Adds the handlers."""
     for kind in STATUS:
         app.add_exception_handler(kind, _known)
+    for mistake in (KeyError, IndexError):  # are LookupErrors too, but the server's own
+        app.add_exception_handler(mistake, _unknown)
     app.add_exception_handler(HTTPException, _of_http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _unknown)

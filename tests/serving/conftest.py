@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,17 +33,18 @@ def postgres_folder() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """The URL of a Postgres server of the tests' own; skipped where none is installed."""
+def postgres():
+    """The URL of a Postgres server of the tests' own; skipped where none is installed.
+
+    Not below pytest's folder, which each start of pytest closes to all users but its own.
+    """
     programs = postgres_folder()
     if programs is None:
         pytest.skip("Postgres is not installed")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="evergreen-postgres-"))
     as_user = []
     if os.geteuid() == 0:  # it refuses to run as root
         as_user = ["runuser", "-u", "postgres", "--"]
-        for place in (folder, *folder.parents[:3]):
-            place.chmod(0o755)
         shutil.chown(folder, "postgres")
     data, log = folder / "data", folder / "log"
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
@@ -51,6 +53,7 @@ def postgres(tmp_path_factory):
     subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start"], **quiet)
     yield f"postgresql://postgres@/postgres?host={folder}"
     subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
