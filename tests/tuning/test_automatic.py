@@ -18,6 +18,7 @@ def stored(folder: Path) -> dict:
     return yaml.safe_load((folder / "full_configurations.yaml").read_text())
 
 
+@pytest.mark.soak
 def test_everything_is_chosen_explained_and_reproduces_without_a_choice(command, tmp_path):
     done = command("train.py", *LITTLE, "run_name=first", "models.num_filters=8")
     assert done.returncode == 0, done.stderr

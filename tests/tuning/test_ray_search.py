@@ -31,6 +31,7 @@ def workers() -> list[psutil.Process]:
     return [one for one in tree if one.is_running() and "ImplicitFunc" in " ".join(one.cmdline())]
 
 
+@pytest.mark.soak
 def test_workers_are_used_again_and_stopped_trials_are_pruned_with_their_values(problem, tmp_path):
     seen = set()
 
@@ -51,6 +52,7 @@ def test_workers_are_used_again_and_stopped_trials_are_pruned_with_their_values(
     assert (study.folder(study.trials[0]) / "metrics.csv").exists()
 
 
+@pytest.mark.soak
 def test_a_killed_worker_costs_no_trial(problem, tmp_path):
     killed = []
 
