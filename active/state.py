@@ -9,7 +9,8 @@ from scipy.stats import ks_2samp
 from active.strategies.entropy import entropy
 from active.strategies.margin import margin
 from active.view import Array, Places
-from models.calibration import bins_of, probabilities
+from models.calibration import bins_of
+from models.probabilities import probabilities
 from utils.statistics import wilson
 
 WITH_LABELS = ("accuracy", "low", "high", "ece", "mce")

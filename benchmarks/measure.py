@@ -109,13 +109,13 @@ def _marks(process: "subprocess.Popen[bytes]", watch: Watch, started: float) -> 
         time.sleep(POLL_S)
         if (now := watch.state()) == seen:
             continue
-        seen, taken = now, Usage(time.perf_counter() - started, _tree_s(process.pid))
+        seen, taken = now, Usage(time.perf_counter() - started, tree_s(process.pid))
         if len(watch.values()) > len(marks):
             marks.append(taken)
     return marks
 
 
-def _tree_s(pid: int) -> float:
+def tree_s(pid: int) -> float:
     """CPU-seconds of a running process, its descendants, and those of them that ended."""
     total = 0.0
     with suppress(psutil.NoSuchProcess):

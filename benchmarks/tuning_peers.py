@@ -102,7 +102,8 @@ def train_in_ray(config: dict[str, Any]) -> None:
 
     from ray import tune
 
-    from tuning.trial import Order, run_trial
+    from tuning.orders import Order
+    from tuning.trial import run_trial
 
     values = {key: value for key, value in config.items() if key != "base"}
     whole = absolute(composed(config["base"], [f"{key}={value}" for key, value in values.items()]))
@@ -128,7 +129,7 @@ def search_with_ray(trials: int, epochs: int, base: list[str]) -> None:
         "optimizers.lr": tune.loguniform(1e-4, 1e-2),
         "optimizers.weight_decay": tune.loguniform(5e-3, 0.5),
         "datamodule.batch_size": tune.choice([32, 64, 128]),
-        "models.num_filters": tune.choice([16, 32, 64]),
+        "models.num_filters": tune.choice([4, 8, 16]),
         "models.dropout": tune.uniform(0.0, 0.5),
     }
     scheduler = ASHAScheduler(time_attr="epoch", max_t=epochs, grace_period=1, reduction_factor=4)

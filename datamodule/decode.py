@@ -50,6 +50,10 @@ class BadImage(ValueError):
     """An image that cannot be decoded; the message is the reason, without the file's name."""
 
 
+class HugeImage(BadImage):
+    """One of more than MAX_PIXELS pixels."""
+
+
 class Header(NamedTuple):
     """Size in pixels as decoded (after EXIF rotation) and channels as stored: 1, 3, or an array's own."""
 
@@ -191,7 +195,7 @@ def _from_array(array: npt.NDArray[np.unsignedinteger[Any]], channels: int | Non
 
 def _refuse_huge(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BadImage(f"has {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million; scale it down")
+        raise HugeImage(f"has {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million; scale it down")
 
 
 def _reason(data: bytes, error: BaseException) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import log_expit, log_softmax
 
 Array = NDArray[Any]
 
@@ -27,16 +27,6 @@ class Reliability:
         filled = self.count > 0
         gap = np.abs(self.confidence - self.accuracy)[filled]
         return float(gap @ self.count[filled] / self.count.sum())
-
-
-def probabilities(logits: Array, temperature: float = 1.0) -> Array:
-    """Softmax of (samples, classes) logits divided by the temperature; log-probabilities serve as logits too."""
-    return np.asarray(softmax(np.asarray(logits, np.float64) / temperature, axis=1))
-
-
-def label_probabilities(logits: Array, temperature: float = 1.0) -> Array:
-    """Sigmoid of (samples, labels) logits divided by the temperature: each label on its own."""
-    return np.asarray(expit(np.asarray(logits, np.float64) / temperature))
 
 
 def fit_temperature(logits: Array, target: Array, lowest: float = 0.05, highest: float = 20.0) -> float:

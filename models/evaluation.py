@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import merit
-from models.calibration import label_probabilities, probabilities
+from models.probabilities import label_probabilities, probabilities
 from models.ranking import auc, average_precision
 from models.scores import PLAIN_NUMBERS, ClassScores, Evaluation, Score, Task
 from utils.statistics import Interval, Intervals, bootstrap, wilson

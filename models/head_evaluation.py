@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from datamodule.heads import IS, Head, heads_in
 from models.evaluation import evaluate_classification
+from models.probabilities import temperatures
 from models.scores import ClassScores, Evaluation, Score, Temperature
 from utils.statistics import wilson
 
@@ -22,11 +23,6 @@ def of_head(target: Any, head: Head, place: int) -> Any:
     """
     shares = "float" in str(target.dtype)
     return target[:, head.columns] if shares else target[:, place] - head.start
-
-
-def temperatures(temperature: Temperature, heads: Sequence[Head]) -> list[float | None]:
-    """Each head's."""
-    return list(temperature) if isinstance(temperature, list) else [temperature] * len(heads)
 
 
 def all_right(logits: Array, target: Array, classes: Sequence[str]) -> Array:

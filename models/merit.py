@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models.calibration import BINS, bins_of, probabilities
+from models.calibration import BINS, bins_of
+from models.probabilities import probabilities
 from models.ranking import auc
 from utils.statistics import Totals
 

@@ -12,13 +12,14 @@ from torch import nn
 from datamodule.data import ImageData
 from datamodule.heads import heads_in
 from models import report
-from models.calibration import label_probabilities, probabilities, reliability
+from models.calibration import reliability
 from models.confusion import confusion, most_wrong
 from models.grad_cam import grad_cam, overlaid
-from models.head_evaluation import evaluate_each, temperatures
+from models.head_evaluation import evaluate_each
 from models.head_report import Part, named, predictions_of
 from models.inference import Predictions
 from models.mask_pictures import mask_section
+from models.probabilities import label_probabilities, probabilities, temperatures
 from models.scores import Evaluation, Temperature
 from models.value_report import overlap, residuals
 from models.worst import worst_labels, worst_values

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from datamodule.heads import IS, Head, heads_in
 from datamodule.inventory import SEVERAL
-from models.calibration import label_probabilities, probabilities
-from models.head_evaluation import of_head, temperatures
+from models.head_evaluation import of_head
+from models.probabilities import label_probabilities, probabilities, temperatures
 from models.scores import Task, Temperature
 
 Array = NDArray[Any]

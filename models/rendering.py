@@ -11,10 +11,9 @@ from PIL import Image
 from datamodule.heads import heads_in
 from datamodule.locations import file_system
 from datamodule.preprocessing import Preprocessing
-from models.calibration import label_probabilities, probabilities
-from models.head_evaluation import temperatures
-from models.model_file import Manifest
+from models.manifest import Manifest
 from models.prediction_settings import PredictionSettings
+from models.probabilities import label_probabilities, probabilities, temperatures
 
 Array = NDArray[Any]
 Fields = list[str]
@@ -52,7 +51,7 @@ class Classes:
         self.columns |= {} if chosen.threshold is None else {"rejected": str}
 
     def __call__(self, logits: Array, views: Sequence[View]) -> list[Fields]:
-        return [self._fields(own) for own in _ranking(probabilities(logits, self.temperature), self.top_k)]
+        return [self._fields(own) for own in ranking(probabilities(logits, self.temperature), self.top_k)]
 
     def _fields(self, ranking: list[tuple[int, float]]) -> Fields:
         fields = [field for place, share in ranking for field in (self.classes[place], f"{share:.6f}")]
@@ -93,7 +92,7 @@ class Labels:
 
     def __call__(self, logits: Array, views: Sequence[View]) -> list[Fields]:
         probs = label_probabilities(logits, self.temperature)
-        rankings = _ranking(probs, self.top_k)
+        rankings = ranking(probs, self.top_k)
         return [self._fields(own, ranking) for own, ranking in zip(probs, rankings, strict=True)]
 
     def _fields(self, probs: Array, ranking: list[tuple[int, float]]) -> Fields:
@@ -163,7 +162,7 @@ def _ranked(places: range) -> Columns:
     return {name: kind for place in places for name, kind in ((f"class_{place}", str), (f"probability_{place}", float))}
 
 
-def _ranking(probs: Array, count: int) -> list[list[tuple[int, float]]]:
+def ranking(probs: Array, count: int) -> list[list[tuple[int, float]]]:
     """Of each row of (n, classes) the `count` likeliest, number and probability; of equals the lower number first."""
     order = np.argsort(-probs, axis=1, kind="stable")[:, :count]
     shares = np.take_along_axis(probs, order, axis=1)

@@ -26,36 +26,49 @@ def main(cfg: DictConfig) -> None:
     chosen = settings(ServingSettings, config["serving"], "serving.")
     action, *words = _ACTION or ["serve"]
     if action == "serve":
-        serve(chosen, config["promotion"])
+        serve(chosen, config["promotion"], config["engine"])
     else:
         print(done(action, words, opened(chosen, config["promotion"])))
 
 
-def opened(chosen: ServingSettings, rule: dict[str, Any]) -> "Parts":
+def opened(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any] | None = None) -> "Parts":
     """The store with all that works on it."""
     from serving.parts import assemble
     from serving.verification import verify
     from serving.version import code_version
 
-    return assemble(chosen, build(rule), code_version(), verify)
+    return assemble(chosen, build(rule), code_version(), verify, engine)
 
 
-def serve(chosen: ServingSettings, rule: dict[str, Any]) -> None:
+def serve(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]) -> None:
     """Until it is stopped."""
     from serving import server
     from serving.api.app import create_app
 
-    parts = opened(chosen, rule)
+    parts = opened(chosen, rule, engine)
     tokens = Path(chosen.root).expanduser().absolute() / "tokens"
     new = parts.tokens.first(tokens)
 
     def announce(address: str) -> None:
-        print(f"the store     {address}/api")
-        if new:
-            print(f"your token    {(tokens / 'operator').read_text().strip()}   (shown this once)")
-        print(f"tokens        {tokens}: operator, worker, admin", flush=True)
+        secret = (tokens / "operator").read_text().strip() if new or sys.stdout.isatty() else None
+        print("\n".join(greeting(address, secret, tokens)), flush=True)
 
     server.serve(parts, create_app(parts), announce)
+
+
+def greeting(address: str, secret: str | None, tokens: Path) -> list[str]:
+    """Where the server is reached. secret: goes into the pages' links; None where the lines may end in a log.
+
+    What follows a '#' stays in the browser: it is in no request, and so in nobody's log.
+    """
+    link = f"#token={secret}" if secret else ""
+    return [
+        f"the demo      {address}/{link}",
+        f"the store     {address}/store{link}",
+        f"the API       {address}/api",
+        *([f"your token    {secret}"] if secret else []),
+        f"tokens        {tokens}: operator, worker, admin",
+    ]
 
 
 def done(action: str, words: list[str], parts: "Parts") -> str:
@@ -66,7 +79,9 @@ def done(action: str, words: list[str], parts: "Parts") -> str:
     if action == "backup":
         return backup(root, parts.database, Path(words[0]).expanduser())
     if action == "restore":
-        return restore(root, parts.database, Path(words[0]).expanduser())
+        told = restore(root, parts.database, Path(words[0]).expanduser())
+        parts.feedback.repair()
+        return told
     if action == "token":
         return parts.tokens.create(words[1], words[0])
     if action == "prune":

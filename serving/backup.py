@@ -1,5 +1,6 @@
 """A whole store in one file, taken while its server runs; and back."""
 
+import hashlib
 import io
 import json
 import re
@@ -10,6 +11,8 @@ from sqlalchemy import func, insert, select, text
 
 from serving.blobs import SHA256, Blobs
 from serving.database import Database, version
+from serving.feedback_files import FEEDBACK, IMAGES, Shelf
+from serving.settings import NAME
 from serving.tables import metadata, token
 from utils.files import sync_folder
 
@@ -27,14 +30,17 @@ def backup(root: Path, database: Database, file: Path) -> str:
         with tarfile.open(part, "w") as archive:
             count = _add_rows(archive, database)
             blobs = sorted((root / FILES).glob("*/*"))
+            images = sorted((root / FEEDBACK).glob(f"*/{IMAGES}/*.png"))
             for blob in blobs:
                 archive.add(blob, f"{FILES}/{blob.name}")
+            for image in images:
+                archive.add(image, f"{FEEDBACK}/{image.parent.parent.name}/{image.name}")
         part.replace(file)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync_folder(file.absolute().parent)
-    return f"{count:,} rows and {len(blobs):,} files in {file}"
+    return f"{count:,} rows and {len(blobs) + len(images):,} files in {file}"
 
 
 def _add_rows(archive: tarfile.TarFile, database: Database) -> int:
@@ -63,21 +69,31 @@ def restore(root: Path, database: Database, file: Path) -> str:
         stored = json.loads(_content(archive, FACTS))["schema"]
         if stored != version(database.engine):
             raise ValueError(f"{file} has schema {stored}, this code {version(database.engine)}: restore with its code")
-        blobs = _restore_files(archive, Blobs(root))
-        return f"{_restore_rows(archive, database, file):,} rows and {blobs:,} files from {file}"
+        files = _restore_files(archive, root)
+        return f"{_restore_rows(archive, database, file):,} rows and {files:,} files from {file}"
 
 
-def _restore_files(archive: tarfile.TarFile, blobs: Blobs) -> int:
+def _restore_files(archive: tarfile.TarFile, root: Path) -> int:
     """Each under the name that its content has; nothing else is taken out of the archive."""
-    count = 0
+    blobs, count = Blobs(root), 0
     for entry in archive:
-        folder, _, name = entry.name.partition("/")
-        if folder == FILES and entry.isfile() and re.fullmatch(SHA256, name):
-            stream = archive.extractfile(entry)
-            assert stream is not None
-            blobs.put_stream(stream, entry.size, name)
-            count += 1
+        stream = archive.extractfile(entry) if entry.isfile() else None
+        if stream is None:
+            continue
+        if blob := re.fullmatch(f"{FILES}/({SHA256})", entry.name):
+            blobs.put_stream(stream, entry.size, blob[1])
+        elif image := re.fullmatch(f"{FEEDBACK}/({NAME})/({SHA256})\\.png", entry.name):
+            _restore_image(Shelf(root / FEEDBACK / image[1]), stream.read(), image[2])
+        else:
+            continue
+        count += 1
     return count
+
+
+def _restore_image(shelf: Shelf, content: bytes, sha256: str) -> None:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"the backup is damaged: image {sha256} holds something else")
+    shelf.put(content)
 
 
 def _restore_rows(archive: tarfile.TarFile, database: Database, file: Path) -> int:

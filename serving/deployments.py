@@ -1,5 +1,6 @@
 """What is live: one row an endpoint, changed by compare-and-swap, each change a new generation in the history."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -10,6 +11,7 @@ from serving.promotion import Verdict
 from serving.store import Store
 from serving.tables import endpoint, history, model
 
+CANDIDATES = {"shadow": endpoint.c.shadow_id, "canary": endpoint.c.canary_id}
 PUSHES = ("promote", "deploy", "clear")  # actions after which a rollback brings the former state back
 
 
@@ -74,6 +76,44 @@ class Deployments:
             if seen.model_id is None:
                 raise Conflict(f"nothing is live on {name}")
             swap(connection, seen, None, actor, "clear", "taken off by hand")
+        return self.get(name)
+
+    def shadow(self, number: int, actor: str) -> dict[str, Any]:
+        """A model answers beside the live one, and nobody is told. Raises BadCandidate, Conflict."""
+        return self._offer(number, actor, "shadow", {"shadow_id": number}, "answers unheard")
+
+    def canary(self, number: int, share: float, actor: str) -> dict[str, Any]:
+        """A model answers a share of the requests in the place of the live one. Raises BadCandidate, Conflict."""
+        if not 0 < share < 1:
+            raise ValueError(f"share={share}: a canary answers a share of the requests between 0 and 1; deploy for all")
+        values = {"canary_id": number, "canary_share": share}
+        return self._offer(number, actor, "canary", values, f"answers {share:.1%} of the requests")
+
+    def _offer(self, number: int, actor: str, role: str, values: dict[str, Any], why: str) -> dict[str, Any]:
+        """Verified as before a deployment; beside a live model of the same task alone."""
+        self.store.verify(self.store.files(number))
+        with self.database.alone() as connection:
+            row = self.store.row(connection, number)
+            if row.pruned is not None:
+                raise Conflict(f"the files of {row.name} {row.version} were given up, it can only be trained again")
+            seen = current(connection, row.name)
+            _require_comparable(row, seen, None if seen.model_id is None else self.store.row(connection, seen.model_id))
+            _end(connection, seen, number, actor, {"shadow", "canary"} - {role})
+            former = getattr(seen, CANDIDATES[role].name)
+            connection.execute(update(endpoint).where(endpoint.c.name == row.name).values(values))
+            append(connection, actor, role, why, endpoint=row.name, from_id=former, to_id=number)
+        return self.get(row.name)
+
+    def withdraw(self, name: str, role: str, actor: str) -> dict[str, Any]:
+        """Ends the shadow or the canary. Raises Conflict where there is none."""
+        if role not in CANDIDATES:
+            raise ValueError(f"role={role}: use {' or '.join(CANDIDATES)}")
+        with self.database.alone() as connection:
+            seen = self._known(connection, name)
+            number = getattr(seen, CANDIDATES[role].name)
+            if number is None:
+                raise Conflict(f"{name} has no {role}")
+            _end(connection, seen, number, actor, {role})
         return self.get(name)
 
     def freeze(self, name: str, frozen: bool, actor: str) -> dict[str, Any]:
@@ -147,7 +187,30 @@ def swap(connection: Connection, seen: Row[Any], number: int | None, actor: str,
         raise Conflict(f"{seen.name} is no longer at generation {seen.generation}")
     facts = {"endpoint": seen.name, "generation": seen.generation + 1, "from_id": seen.model_id, "to_id": number}
     append(connection, actor, action, why, **facts)
+    for candidate in dict.fromkeys((seen.shadow_id, seen.canary_id) if number is None else (number,)):
+        _end(connection, seen, candidate, actor, CANDIDATES)
     step("swapped")
+
+
+def _end(connection: Connection, seen: Row[Any], number: int | None, actor: str, roles: Collection[str]) -> None:
+    """A model's part as a candidate, where it has one of these roles; a line of the history each."""
+    for role in roles:
+        column = CANDIDATES[role]
+        if number is None or getattr(seen, column.name) != number:
+            continue
+        values = {column.name: None} | ({"canary_share": None} if role == "canary" else {})
+        connection.execute(update(endpoint).where(endpoint.c.name == seen.name).values(values))
+        append(connection, actor, "withdraw", f"no longer the {role}", endpoint=seen.name, from_id=number)
+
+
+def _require_comparable(candidate: Row[Any], seen: Row[Any], live: Row[Any] | None) -> None:
+    """Raises Conflict for what has nothing to be compared with."""
+    if live is None:
+        raise Conflict(f"nothing is live on {seen.name} that {candidate.name} {candidate.version} could stand beside")
+    if live.id == candidate.id:
+        raise Conflict(f"{candidate.name} {candidate.version} is live already")
+    if live.task != candidate.task:
+        raise Conflict(f"it is of task {candidate.task}, the live {live.name} {live.version} of {live.task}")
 
 
 def _require(seen: Row[Any], generation: int | None) -> None:

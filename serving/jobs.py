@@ -133,6 +133,16 @@ class Queue:
             raise Late(f"job {number} is {state}: only one that failed, was cancelled or is dead can be tried again")
         return state
 
+    def prioritize(self, number: int, priority: int) -> int:
+        """Of a job that waits; the priority now."""
+        waiting = update(job).where(job.c.id == number, job.c.state == "queued").values(priority=priority)
+        with self.database.write() as connection:
+            changed = connection.execute(waiting).rowcount
+            state = str(self._row(connection, number).state)
+        if changed != 1:
+            raise Late(f"job {number} is {state}: only one that waits has a priority to change")
+        return priority
+
     def grace(self) -> None:
         """A fresh lease for all that run: after a pause of the server its workers shall be heard first."""
         with self.database.write() as connection:
@@ -194,10 +204,13 @@ class Queue:
         )
         return connection.execute(query.order_by(job_event.c.seq.desc()).limit(1)).scalar()
 
-    def events(self, number: int, fence: int = 0, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+    def events(
+        self, number: int, fence: int = 0, after: int = 0, limit: int = 1000, kind: str | None = None
+    ) -> list[dict[str, Any]]:
         """What was reported of a job after a place (fence, seq), oldest first; all attempts from 0, 0 on."""
         later = or_(job_event.c.fence > fence, and_(job_event.c.fence == fence, job_event.c.seq > after))
         query = select(job_event).where(job_event.c.job_id == number, later)
+        query = query.where(job_event.c.kind == kind) if kind is not None else query
         with self.database.read() as connection:
             self._row(connection, number)
             rows = connection.execute(query.order_by(job_event.c.fence, job_event.c.seq).limit(limit))

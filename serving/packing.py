@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save
 
 from datamodule.data import ImageData
+from datamodule.statistics import spread_out
 from models.callbacks import Concluding
 from models.task import ImageTask
 from serving.delivery import GOLDEN, PACKAGE
@@ -16,7 +17,7 @@ from utils.files import write_whole
 if TYPE_CHECKING:
     from models.outcome import Outcome
 
-MOST_IMAGES, MOST_LOGITS = 8, 1 << 20  # of the golden batch
+MOST_IMAGES, MOST_LOGITS = 32, 1 << 20  # of the golden batch
 SPLIT = ("salt", "val_share", "test_share", "n_samples")
 
 
@@ -45,7 +46,7 @@ def measurement(evaluation: Any, data: ImageData, split: str) -> dict[str, Any]:
 @torch.inference_mode()
 def golden(task: ImageTask, data: ImageData, split: str) -> bytes:
     """A few images as stored, (N, H, W, C) uint8, and the network's logits of them, as a safetensors file."""
-    rows = data.inventory.rows(split)[:MOST_IMAGES]
+    rows = spread_out(data.inventory.rows(split), MOST_IMAGES)  # which lie in the order of their classes
     stored = next(iter(data.rows_dataloader(rows, "golden")))
     net = task.net.cpu().eval()
     logits = net(data.on_after_batch_transfer(stored).image).float()

@@ -1,12 +1,22 @@
 """What the server consists of, put together once: the store and all that works on it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from serving.bundle import load
 from serving.completion import Completion
 from serving.database import Database
 from serving.deployments import Deployments
+from serving.endpoints import Serving
+from serving.feedback import Feedback
 from serving.jobs import Queue
+from serving.metrics import Metrics, State
+from serving.monitoring.answered import Answered
+from serving.monitoring.monitor import Monitor
+from serving.monitoring.windows import Windows
 from serving.promotion import Rule
 from serving.settings import ServingSettings
 from serving.store import Store, Verify
@@ -28,16 +38,35 @@ class Parts:
     completion: Completion
     workers: Workers
     submission: Submission
+    serving: Serving
+    monitor: Monitor
+    metrics: Metrics
+    feedback: Feedback
 
 
-def assemble(settings: ServingSettings, rule: Rule, version: str, verify: Verify) -> Parts:
-    """Opens the store below `settings.root`; makes it where there is none."""
+def assemble(
+    settings: ServingSettings, rule: Rule, version: str, verify: Verify, engine: Mapping[str, Any] | None = None
+) -> Parts:
+    """Opens the store below `settings.root`; makes it where there is none.
+
+    engine: the node of what answers images; only a server needs it.
+    """
     root = Path(settings.root).expanduser().absolute()
     database = Database(root, settings.database)
     store = Store(root, database, verify)
     deployments = Deployments(store)
     queue = Queue(database, settings.lease_seconds, settings.max_attempts)
     workers = Workers(database, version)
+    windows = Windows(store, settings.drift_window, settings.drift_alpha)
+    monitor = Monitor(database, windows, settings.keep_predictions, settings.keep_days)
+
+    def record(answered: Sequence[Answered], waiting: int) -> None:
+        monitor.record(answered)
+        metrics.batch(answered[0].endpoint, len(answered))
+        metrics.queue(answered[0].endpoint, waiting)
+
+    serving = Serving(deployments, settings, partial(load, store, engine or {}, settings.max_batch), record)
+    metrics = Metrics(State(database, serving.state, lambda: monitor.lost))
     return Parts(
         settings,
         database,
@@ -48,4 +77,8 @@ def assemble(settings: ServingSettings, rule: Rule, version: str, verify: Verify
         Completion(store, queue, deployments, rule),
         workers,
         Submission(queue, workers, settings.max_jobs_of_a_sweep),
+        serving,
+        monitor,
+        metrics,
+        Feedback(root, deployments, settings.max_feedback),
     )

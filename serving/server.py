@@ -6,17 +6,20 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from serving.parts import Parts
 from serving.settings import ServingSettings
-from serving.worker import Worker
+
+if TYPE_CHECKING:
+    from serving.worker import Worker
 
 KEEP_ALIVE = 30  # seconds that an idle connection stays open
 LAST_WORDS = 10  # seconds for requests that are under way when it ends
+SAID = 1024  # bytes of what a page may say over its socket, which is nothing
 
 
 class Announcing(uvicorn.Server):
@@ -53,6 +56,7 @@ def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=LAST_WORDS,
+        ws_max_size=SAID,
         **options,
     )
     try:
@@ -81,7 +85,11 @@ def address(settings: ServingSettings, port: int) -> str:
     return f"http{'s' if settings.encrypted else ''}://{shown}:{port}"
 
 
-def _start_workers(parts: Parts, port: int, workers: list[Worker]) -> None:
+def _start_workers(parts: Parts, port: int, workers: "list[Worker]") -> None:
+    if not parts.settings.local_workers:
+        return
+    from serving.worker import Worker
+
     settings = parts.settings
     root = Path(settings.root).expanduser().absolute()
     for _ in range(settings.local_workers):

@@ -6,6 +6,18 @@ from ipaddress import ip_address
 
 NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
 MEBIBYTE = 1 << 20
+OF_JOBS = ("lease_seconds", "max_attempts", "max_jobs_of_a_sweep", "max_model_mib")
+OF_MONITORING = ("keep_days", "drift_window")
+OR_NONE = (
+    "keep_models",
+    "reach",
+    "local_workers",
+    "max_sockets",
+    "batch_wait_ms",
+    "keep_predictions",
+    "max_feedback",
+)
+OF_PREDICTIONS = ("max_batch", "max_waiting", "deadline_seconds", "max_images", "max_megapixels", "max_upload_mib")
 
 
 @dataclass(frozen=True)
@@ -28,18 +40,38 @@ class ServingSettings:
     max_model_mib: int = 4096
     keep_models: int = 20
     reach: int = 10
+    max_batch: int = 16
+    batch_wait_ms: float = 2.0
+    max_waiting: int = 256
+    deadline_seconds: float = 10.0
+    max_images: int = 32
+    max_megapixels: float = 25.0
+    max_upload_mib: float = 32.0
+    max_sockets: int = 200
+    keep_predictions: int = 100_000
+    keep_days: float = 30.0
+    drift_window: int = 500
+    drift_alpha: float = 0.01
+    max_feedback: int = 10_000
 
     def __post_init__(self) -> None:
-        for key in ("lease_seconds", "max_attempts", "max_jobs_of_a_sweep", "max_model_mib"):
+        for key in (*OF_JOBS, *OF_PREDICTIONS, *OF_MONITORING):
             if getattr(self, key) <= 0:
                 raise ValueError(f"serving.{key}={getattr(self, key)}: use a number above 0")
-        for key in ("keep_models", "reach", "local_workers"):
+        for key in OR_NONE:
             if getattr(self, key) < 0:
                 raise ValueError(f"serving.{key}={getattr(self, key)}: use 0 or more")
         if not 0 <= self.port < 65536:
             raise ValueError(f"serving.port={self.port}: use a number from 0 to 65535 (0: any free one)")
         if bool(self.certificate) != bool(self.private_key):
             raise ValueError("serving.certificate and serving.private_key belong together: give both or none")
+        if not 0 < self.drift_alpha < 1:
+            raise ValueError(f"serving.drift_alpha={self.drift_alpha}: use a number between 0 and 1")
+        if 0 < self.keep_predictions < self.drift_window:
+            raise ValueError(
+                f"serving.keep_predictions={self.keep_predictions} are fewer than the {self.drift_window} of "
+                "serving.drift_window: keep more, or 0 for none"
+            )
         self._refuse_open_door()
 
     @property

@@ -159,10 +159,13 @@ class Store:
         ]
 
     def within_reach(self, connection: Connection, reach: int) -> set[int]:
-        """The models that are live, and those of each endpoint's last changes, which a rollback can bring back."""
-        wanted = {number for number in connection.execute(select(endpoint.c.model_id)).scalars() if number}
+        """The models that have a part, and those of each endpoint's last changes, which a rollback can bring back."""
+        places = connection.execute(select(endpoint.c.model_id, endpoint.c.shadow_id, endpoint.c.canary_id))
+        wanted = {number for row in places for number in row if number}
         for name in connection.execute(select(endpoint.c.name)).scalars().all():
-            changes = select(history.c.to_id).where(history.c.endpoint == name, history.c.to_id.is_not(None))
+            changes = select(history.c.to_id).where(
+                history.c.endpoint == name, history.c.generation.is_not(None), history.c.to_id.is_not(None)
+            )
             numbers = connection.execute(changes.order_by(history.c.number.desc())).scalars()
             wanted |= set(list(dict.fromkeys(numbers))[: reach + 1])
         return wanted

@@ -29,15 +29,8 @@ class Submission:
         asked = read_json(text)
         if key is not None and (known := self._known(key)) is not None:
             return known
-        tune = asked.pop("tune", None)
-        found = plan(asked, self.workers.declared(), self.limit, strict)
-        jobs = found.jobs() if tune is None else [self._searching(found, tune)]
-        row: dict[str, Any] = {
-            "key": key,
-            "endpoint": name,
-            "request": asked | ({"tune": tune} if tune else {}),
-            "actor": actor,
-        }
+        found, jobs = self._planned(asked, strict)
+        row: dict[str, Any] = {"key": key, "endpoint": name, "request": asked, "actor": actor}
         row |= {"unknown": found.unknown, "size": len(jobs), "created": time.time()}
         try:
             with self.database.write() as connection:
@@ -50,14 +43,26 @@ class Submission:
             assert known is not None
             return known
 
+    def preview(self, text: str | bytes, strict: bool = False) -> dict[str, Any]:
+        """What would be queued, and nothing is. Raises BadSweep."""
+        found, jobs = self._planned(read_json(text), strict)
+        return {"size": len(jobs), "choices": found.choices, "unknown": found.unknown, "first": jobs[0]}
+
+    def _planned(self, asked: dict[str, Any], strict: bool) -> tuple[Plan, list[list[str]]]:
+        """A sweep with its jobs' overrides."""
+        values = {key: value for key, value in asked.items() if key != "tune"}
+        found = plan(values, self.workers.declared(), self.limit, strict)
+        return found, [self._searching(found, asked["tune"])] if "tune" in asked else found.jobs()
+
     def _searching(self, found: Plan, tune: Any) -> list[str]:
         if found.size != 1:
             raise BadSweep("a search takes single values beside tune: lists of values are what tune.space is for")
-        if not isinstance(tune, dict) or not isinstance(space := tune.pop("space", None), list):
+        if not isinstance(tune, dict) or not isinstance(space := tune.get("space"), list):
             raise BadSweep('tune: write {"tune": {"space": ["optimizers.lr=tag(log, interval(1e-4, 1e-1))"]}}')
         if not all(isinstance(line, str) for line in space):
             raise BadSweep("tune.space: each line is a text")
-        return found.jobs()[0] + search(space, tune)
+        tuning = {key: value for key, value in tune.items() if key != "space"}
+        return found.jobs()[0] + search(space, tuning)
 
     def _known(self, key: str) -> dict[str, Any] | None:
         with self.database.read() as connection:

@@ -144,6 +144,9 @@ endpoint = Table(
     Column("model_id", ForeignKey("model.id")),
     Column("generation", Integer, nullable=False),
     Column("frozen", Boolean, nullable=False),
+    Column("shadow_id", ForeignKey("model.id")),  # answers beside what is live, and nobody is told
+    Column("canary_id", ForeignKey("model.id")),  # answers some requests in its place
+    Column("canary_share", Float),  # of the requests, from 0 to 1
 )
 
 history = Table(  # append-only: triggers refuse a change
@@ -161,4 +164,59 @@ history = Table(  # append-only: triggers refuse a change
     Column("previous", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     UniqueConstraint("endpoint", "generation"),
+)
+
+prediction = Table(
+    "prediction",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("key", String(32), nullable=False),  # as the client was told
+    Column("endpoint", String(64), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("model_id", ForeignKey("model.id"), nullable=False),
+    Column("role", String(8), nullable=False),  # live | shadow | canary
+    Column("at", Float, nullable=False),
+    Column("image_sha256", String(64), nullable=False),  # of the bytes as they were sent
+    Column("choice", String(200)),
+    Column("confidence", Float),
+    Column("scores", JSON),  # of each class, in coarse steps
+    Column("latency_ms", Float, nullable=False),
+    Index("prediction_time", "endpoint", "at"),
+    Index("prediction_window", "endpoint", "generation", "role", "id"),
+    Index("prediction_image", "image_sha256"),
+    Index("prediction_key", "key"),
+)
+
+drift = Table(
+    "drift",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("endpoint", String(64), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("model_id", ForeignKey("model.id"), nullable=False),
+    Column("last_id", BigInteger, nullable=False),  # the prediction that the window ends with
+    Column("since", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("p", Float, nullable=False),  # corrected for the number of tests
+    Column("drifted", Boolean, nullable=False),
+    Column("why", Text, nullable=False),
+    Index("drift_place", "endpoint", "id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("endpoint", String(64), nullable=False),
+    Column("prediction", String(32)),  # its key; the prediction itself may be gone
+    Column("model_id", ForeignKey("model.id")),  # that gave the answer
+    Column("image_sha256", String(64), nullable=False),  # of the bytes as they were sent
+    Column("file_sha256", String(64), nullable=False),  # of the stored image, which is its name
+    Column("label", String(200)),  # null: the answer was wrong, and nobody knows what is right
+    Column("known", Boolean, nullable=False),  # whether the label is one that the model can give
+    Column("actor", String(80), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("consumed", Float),  # when a training took it
+    UniqueConstraint("endpoint", "image_sha256", "actor"),
 )

@@ -1,6 +1,7 @@
 """Who may do what: secrets of 256 bits, of which only the hash is kept, and roles."""
 
 import hashlib
+import math
 import secrets
 import time
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ ROLES = {
     "admin": frozenset({"viewer", "worker", "operator", "admin"}),
 }
 DAY = 86_400.0
+MEMORY = 2.0  # seconds that a token which was revoked elsewhere may still be good for here
 FIRST = ("operator", "worker", "admin")  # are made with the store
 
 
@@ -47,6 +49,7 @@ class Tokens:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._remembered: dict[str, tuple[float, Identity]] = {}  # until when, by digest; only of good tokens
 
     def create(self, name: str, role: str, days: float | None = None, actor: str = "this machine") -> str:
         """A new secret; it is shown once and kept nowhere."""
@@ -63,11 +66,20 @@ class Tokens:
 
     def find(self, secret: str) -> Identity | None:
         """Whose secret it is; None where it is nobody's, expired or revoked. Compared by hash: timing tells nothing."""
+        own, now = digest(secret), time.time()
         with self.database.read() as connection:
-            row = connection.execute(select(tables.token).where(tables.token.c.digest == digest(secret))).first()
-        if row is None or row.revoked or (row.expires is not None and row.expires < time.time()):
+            row = connection.execute(select(tables.token).where(tables.token.c.digest == own)).first()
+        if row is None or row.revoked or (row.expires is not None and row.expires < now):
+            self._remembered.pop(own, None)
             return None
-        return Identity(row.id, row.name, row.role)
+        identity = Identity(row.id, row.name, row.role)
+        self._remembered[own] = min(now + MEMORY, row.expires or math.inf), identity
+        return identity
+
+    def remembered(self, secret: str) -> Identity | None:
+        """What `find` answered a moment ago, without asking the database; None: ask."""
+        until, identity = self._remembered.get(digest(secret), (0.0, None))
+        return identity if time.time() < until else None
 
     def revoke(self, number: int, actor: str) -> None:
         """The token is good for nothing from now on."""
@@ -78,6 +90,7 @@ class Tokens:
             if changed.rowcount != 1:
                 raise LookupError(f"there is no token {number} that could be revoked")
             append(connection, actor, "revoke", f"token {number}")
+        self._remembered.clear()
 
     def every(self) -> list[dict[str, Any]]:
         """All of them, without what could be used."""

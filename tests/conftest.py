@@ -16,6 +16,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.browser import CHROMIUM, Browser
+
 ROOT = Path(__file__).parent.parent
 PROCESSES = get_context("forkserver")  # real processes that start with torch and Lightning already imported
 PROCESSES.set_forkserver_preload(["timm", "torchvision.transforms.v2", "models.training", "models.trackers"])
@@ -37,6 +39,17 @@ def digit_folder(tmp_path):
         for place, image in enumerate(digits.images[digits.target == number][:40]):
             Image.fromarray((image * 15).astype("uint8")).save(folder / f"{place}.png")
     return tmp_path / "digits"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real one, without a window; see tests/browser.py."""
+    if CHROMIUM is None:
+        print("no chromium here: apt-get install chromium")
+        pytest.skip("no chromium here: apt-get install chromium")
+    made = Browser(tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
 
 
 @dataclass

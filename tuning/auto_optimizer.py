@@ -8,8 +8,9 @@ left from the start under a complete schedule of the round's length, since optim
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tuning.arms import Arm
 from tuning.auto_settings import PLAIN_RULE, AutoSettings, SearchSettings
@@ -18,6 +19,8 @@ from tuning.halving import Round, lengthening, within
 from utils.build import build
 
 log = logging.getLogger(__name__)
+# Arms, steps and a deadline of time.monotonic() → what came of each arm, in their order.
+Trainings = Callable[[Sequence[Arm], int, float], Iterator[tuple[Curve, State]]]
 WARM_UP_STEPS, PROBED_STEPS = 2, 6  # a time is turned into steps by these
 HIGHEST = 3.0
 JUDGING = 1.4  # what validations add to a round's time, at most
@@ -61,9 +64,19 @@ class Found:
         )
 
 
-def search(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: SearchSettings) -> Found:
-    """The best of the arms. Raises ValueError where none of them trains, with what became of the first."""
+def search(
+    course: Course,
+    arms: Sequence[Arm],
+    settings: AutoSettings,
+    rules: SearchSettings,
+    trainings: Trainings | None = None,
+) -> Found:
+    """The best of the arms. Raises ValueError where none of them trains, with what became of the first.
+
+    trainings: trains them elsewhere; None: one after the other in this process.
+    """
     started = time.monotonic()
+    trainings = trainings or partial(in_turn, course, rules)
     deadline = started + (settings.seconds or math.inf)
     tried, now, state = list[Tried](), list[Tried](), None
     for number, round_ in enumerate(planned(course, arms, settings, rules), 1):
@@ -72,7 +85,7 @@ def search(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: S
         if number > 1 and len(left) < 2:
             break
         log.info("round %d: %d arms for %d steps each", number, len(left), round_.steps)
-        now, best_state = trained(course, left, round_.steps, number, rules, deadline)
+        now, best_state = trained(trainings, left, round_.steps, number, rules, deadline)
         if number > 1 and best_state is None:
             log.info("no arm of round %d is done within the time: the one before it decides", number)
             break
@@ -83,13 +96,20 @@ def search(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: S
     return Found(winner, state, tuple(tried), rules.rule, time.monotonic() - started)
 
 
+def in_turn(
+    course: Course, rules: SearchSettings, arms: Sequence[Arm], steps: int, deadline: float
+) -> Iterator[tuple[Curve, State]]:
+    """One arm after the other."""
+    for arm in arms:
+        yield short_training(course, arm, steps, rules, deadline)
+
+
 def trained(
-    course: Course, arms: Sequence[Arm], steps: int, number: int, rules: SearchSettings, deadline: float
+    trainings: Trainings, arms: Sequence[Arm], steps: int, number: int, rules: SearchSettings, deadline: float
 ) -> tuple[list[Tried], State | None]:
     """Every arm for so many steps, and the state of the best one; None where none is left."""
     tried, lowest, best = list[Tried](), math.inf, None
-    for arm in arms:
-        curve, state = short_training(course, arm, steps, rules, deadline)
+    for arm, (curve, state) in zip(arms, trainings(arms, steps, deadline), strict=True):
         loss = curve.train_loss if rules.rule == PLAIN_RULE else curve.val_loss
         tried.append(Tried(arm, number, curve, loss))
         if loss < lowest:

@@ -20,12 +20,15 @@ class SearchSettings:
     eta: int = 3
     share: float = 2.0
     horizon: float = 0.33
+    at_once: int | Literal["auto"] = "auto"
     replay: int | None = None
 
     def __post_init__(self) -> None:
         for key, least in (("rates", 1), ("eta", 2)):
             if getattr(self, key) < least:
                 raise ValueError(f"optimizers.search.{key}={getattr(self, key)}: use {least} or more")
+        if self.at_once != "auto" and self.at_once < 1:
+            raise ValueError(f"optimizers.search.at_once={self.at_once}: use 1 or more, or auto for one on each GPU")
         if not 0 <= self.horizon <= 1:
             raise ValueError(f"optimizers.search.horizon={self.horizon}: use an exponent from 0 to 1")
         if not 0 < self.share <= 100:

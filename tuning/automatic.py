@@ -25,7 +25,7 @@ from tuning import auto_report, verdicts
 from tuning.arms import Arm, arms
 from tuning.auto_optimizer import search, short_training
 from tuning.auto_settings import AutoSettings, SearchSettings
-from tuning.automatic_settings import AutomaticSettings
+from tuning.automatic_settings import AutomaticSettings, limits_of
 from tuning.batch_size import measured_sizes, pick, told
 from tuning.course import Config, Course
 from tuning.halving import sizes
@@ -55,6 +55,8 @@ class Candidate:
     step_s: float = math.inf
     loss: float = math.inf
     refused: str = ""
+    latency_ms: float = math.nan  # p95 of one image
+    excess: float = 0.0  # by how many times its limit it breaks the one it breaks most
 
     @property
     def images_per_s(self) -> float:
@@ -87,6 +89,7 @@ class Automatic:
 
     def __init__(self, config: Config, run: Run, compose: Compose, fixed: Sequence[str], wanted: AutomaticSettings):
         self.base, self.run, self.compose, self.fixed, self.wanted = config, run, compose, set(fixed), wanted
+        self.limits = limits_of(config)
         self.clock = Clock(duration(config["trainer"]["max_time"]).total_seconds())
         self.told: list[Verdict] = []
         self.prepared = 0
@@ -137,7 +140,7 @@ class Automatic:
             self._prepare(one)
         usable = [one for one in found if not one.refused]
         if not usable:
-            raise ValueError(f"experiment=auto: no network works here; {found[0].name}: {found[0].refused}")
+            raise ValueError(f"experiment=auto: no network works here; {_nearest_to_usable(found)}")
         quick = [one for one in usable if self._epochs(one) >= FEWEST_EPOCHS]
         contest = quick or sorted(usable, key=lambda one: one.step_s)[:2]
         best = self._compared(contest, self.wanted.networks_share)
@@ -145,6 +148,11 @@ class Automatic:
         self._say(
             "network and image size", best.name, f"{_of(best)}, {self._epochs(best):.0f} epochs fit; {rest or 'given'}"
         )
+        if self.limits.given:
+            kept = ", ".join(
+                f"{limit.title} at most {getattr(self.limits, limit.key):g}" for limit in self.limits.given
+            )
+            self._say("deployment limits", kept, f"it has {_parameters(best):.3g} M, p95 {best.latency_ms:.3g} ms")
         return best
 
     def _networks(self) -> list[tuple[str, list[str]]]:
@@ -235,8 +243,8 @@ class Automatic:
         one.course = Course(config, task, data, device_of(limits))
         self.prepared += 1
         self._measure(one)
-        if self.wanted.latency_ms is not None:
-            self._respect_latency(one)
+        if self.limits.given:
+            self._respect_limits(one)
 
     def _too_slow(self, task: ImageTask, data: ImageData, device: torch.device) -> str:
         """Whether a few images already show that not even one epoch fits; the others need no such look."""
@@ -275,14 +283,19 @@ class Automatic:
         one.step_s = (curve.seconds - curve.judged_seconds) / PROBED_STEPS
         one.course.full_steps = max(1, int(max(self.clock.left, 1.0) * 0.6 / one.step_s))
 
-    def _respect_latency(self, one: Candidate) -> None:
-        assert one.course is not None and self.wanted.latency_ms is not None
+    def _respect_limits(self, one: Candidate) -> None:
+        """Refuses a network that is too slow or too large to be deployed, with what it has."""
+        assert one.course is not None
         net = one.course.task.net.eval()
         image: Tensor = one.course._settling()[0][:1]
-        found = 1000 * float(torch.tensor(timed(lambda: net(image), image.device)).median())
+        one.latency_ms = 1000 * float(torch.tensor(timed(lambda: net(image), image.device)).quantile(0.95))
         net.train()
-        if found > self.wanted.latency_ms:
-            one.refused = f"{found:.2f} ms an image, {self.wanted.latency_ms:g} are allowed"
+        figures = {"latency_ms": (one.latency_ms, "ms an image"), "parameters": (_parameters(one), "M parameters")}
+        for limit in self.limits.given:
+            (has, unit), allowed = figures[limit.key], getattr(self.limits, limit.key)
+            if has > allowed:
+                one.refused = f"{has:.3g} {unit}, {allowed:g} are allowed"
+                one.excess = max(one.excess, has / allowed)
 
     def _epochs(self, one: Candidate) -> float:
         assert one.course is not None
@@ -306,6 +319,19 @@ class Automatic:
         arm = _first_arm()
         curve, _ = short_training(one.course, arm, steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
         return curve.val_loss
+
+
+def _parameters(one: Candidate) -> float:
+    """Millions."""
+    assert one.course is not None
+    return sum(parameter.numel() for parameter in one.course.task.net.parameters()) / 1e6
+
+
+def _nearest_to_usable(found: Sequence[Candidate]) -> str:
+    """Of all that were refused the one that a limit refuses least, else the first."""
+    broken = [one for one in found if one.excess]
+    nearest = min(broken, key=lambda one: one.excess) if broken else found[0]
+    return f"{'the nearest is ' if broken else ''}{nearest.name}: {nearest.refused}"
 
 
 def _first_arm() -> Arm:

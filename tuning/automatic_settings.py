@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.settings import duration
+from tuning.limits import Limits
 from utils.build import settings
 
 Config = dict[str, Any]
+KEPT_LIMITS = ("latency_ms", "parameters")  # those that experiment=auto measures
 SHARES = ("networks_share", "augmentations_share", "optimizers_share")
 
 
@@ -20,7 +22,6 @@ class AutomaticSettings:
     networks_share: float = 0.2
     augmentations_share: float = 0.1
     optimizers_share: float = 0.15
-    latency_ms: float | None = None
 
     def __post_init__(self) -> None:
         for key in ("networks", "sizes", "augmentations"):
@@ -40,4 +41,17 @@ def of_automatic(config: Config) -> AutomaticSettings | None:
     if not config["trainer"]["max_time"]:
         raise ValueError('experiment=auto needs a time: give trainer.max_time="00:00:20:00" (20 minutes)')
     duration(config["trainer"]["max_time"])
+    limits_of(config)
     return settings(AutomaticSettings, config["auto"], "auto.")
+
+
+def limits_of(config: Config) -> Limits:
+    """What a deployment allows, as far as experiment=auto can tell whether a network keeps it."""
+    limits = settings(Limits, config.get("limits") or {}, "limits.")
+    for limit in limits.given:
+        if limit.key not in KEPT_LIMITS:
+            raise ValueError(
+                f"limits.{limit.key}: experiment=auto keeps {' and '.join(KEPT_LIMITS)} alone; choose the network with "
+                f"python benchmark.py limits.{limit.key}={getattr(limits, limit.key):g}, then give models=…"
+            )
+    return limits

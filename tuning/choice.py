@@ -5,6 +5,7 @@ Every choice goes into the configuration as a literal, so that a reproduced or r
 
 import copy
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,12 +18,13 @@ from models.settings import TrainerSettings
 from models.task import ImageTask
 from models.training import device_of
 from tuning.arms import Arm, arms
-from tuning.auto_optimizer import Found, search, short_training
+from tuning.auto_optimizer import Found, Trainings, search, short_training
 from tuning.auto_report import tell, write
 from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.batch_size import measured_sizes, pick, told
 from tuning.course import Config, Course, State, copied, with_state
 from tuning.rate_finder import find_rate
+from tuning.side_by_side import at_once, side_by_side
 from utils.build import build, settings
 
 log = logging.getLogger(__name__)
@@ -62,16 +64,26 @@ def _choose_optimizer(course: Course, run: Run, given: AutoSettings, rules: Sear
 
 def _searched(course: Course, run: Run, given: AutoSettings, rules: SearchSettings) -> State | None:
     """Searches, tells, and writes the winner down; its state where the training goes on from it."""
-    node = course.config["optimizers"]
-    if given.option == "auto":
-        found = search(course, arms(node, given, rules), given, rules)
-    else:
-        found = find_rate(course, node, given, rules)
+    with _several(course, rules) as trainings:
+        found = _found(course, given, rules, trainings)
     goes_on = rules.then == "continue"
     course.config["optimizers"] = literal(found, goes_on)
     write(run.folder, found)
     tell(found)
     return found.state if goes_on else None
+
+
+def _several(course: Course, rules: SearchSettings) -> AbstractContextManager[Trainings | None]:
+    """Arms at the same time, where that is asked for or there are several GPUs."""
+    count = at_once(rules, course.device)
+    return side_by_side(course, rules, count) if count > 1 else nullcontext()
+
+
+def _found(course: Course, given: AutoSettings, rules: SearchSettings, trainings: Trainings | None) -> Found:
+    node = course.config["optimizers"]
+    if given.option == "auto":
+        return search(course, arms(node, given, rules), given, rules, trainings)
+    return find_rate(course, node, given, rules, trainings)
 
 
 def literal(found: Found, goes_on: bool) -> dict[str, Any]:

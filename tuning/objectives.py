@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tuning.settings import OF_A_WHOLE_TRIAL
 from utils.build import ConfigurationError
 from utils.signature import nearest
 
 Figures = Mapping[str, float]
 
-OF_A_WHOLE_TRIAL = ("latency_ms", "parameters", "seconds")  # known when it ends; all else is logged every validation
 LOWERED = ("loss", "error", "latency", "memory", "seconds", "parameters", "mae", "mse", "rmse", "ece", "nll", "brier")
 CONSTRAINT = re.compile(r"(?P<figure>\S+?) *(?P<sign><=|>=) *(?P<limit>[-+0-9.eE]+)")
 

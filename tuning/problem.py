@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from tuning import bayesopt
 from tuning.grid import grid
 from tuning.objectives import Goal, read_goal
+from tuning.population import MOVABLE, is_movable
 from tuning.settings import TuneSettings
 from tuning.space import Compose, Parameter, Values, automatic_space, configured, overrides, read_space
 from utils.build import absolute, digest, settings
@@ -70,7 +72,26 @@ class Problem:
         _ = self.goal, self.parameters
         if self.settings.searcher == "grid":
             grid(self.parameters)
+        if self.settings.searcher == "bayesopt":
+            bayesopt.check(self.parameters)
+        if self.settings.scheduler == "pbt":
+            self._check_population()
         return self
+
+    def _check_population(self) -> None:
+        """A training's middle can be taken over where there is one, and where nothing is chosen at its beginning."""
+        for group, key in (("optimizers", "option"), ("optimizers", "lr"), ("datamodule", "batch_size")):
+            if self.config[group].get(key) == "auto":
+                raise ValueError(f"tune.scheduler=pbt goes on from weights in mid-training, {group}.{key}=auto chooses "
+                                 "at the beginning: give a value, or another scheduler")  # fmt: skip
+        if not any(is_movable(parameter) for parameter in self.parameters):
+            raise ValueError(
+                "tune.scheduler=pbt changes numbers in mid-training, and tune.space has none that can be: add one of "
+                f"{', '.join(f'{prefix}*' for prefix in MOVABLE)}, or use another scheduler"
+            )
+        interval = self.settings.perturb_epochs
+        if interval >= self.epochs:
+            raise ValueError(f"tune.perturb_epochs={interval}: a trial has {self.epochs} epochs, so nothing is changed")
 
     def of_trial(self, values: Values, on_gpu: bool = False) -> Config:
         """A trial's whole configuration, paths absolute: nothing of the driver's process is needed to train it."""
@@ -80,6 +101,8 @@ class Problem:
             trainer["speed"] = "fp32"
         threads = trainer["threads"] or max(1, int(self.settings.cpus_per_trial))
         config["trainer"] |= {"tune": False, "progress": False, "max_epochs": self.epochs, "threads": threads}
+        if "search" in config["optimizers"]:
+            config["optimizers"]["search"]["at_once"] = 1  # trials are side by side already
         config["callback"] |= {name: None for name in NOT_IN_TRIALS if name in config["callback"]}
         config["logger"] = {name: node for name, node in config["logger"].items() if name == "metrics_file"}
         return config

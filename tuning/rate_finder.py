@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tuning.arms import Arm
-from tuning.auto_optimizer import Found, search
+from tuning.auto_optimizer import Found, Trainings, search
 from tuning.auto_settings import AutoSettings, SearchSettings
 from tuning.course import Course, MakeOptimizer
 from utils.build import build
@@ -86,7 +86,13 @@ def longest_fall(values: Sequence[float]) -> list[int]:
     return found[::-1]
 
 
-def find_rate(course: Course, node: dict[str, Any], given: AutoSettings, rules: SearchSettings) -> Found:
+def find_rate(
+    course: Course,
+    node: dict[str, Any],
+    given: AutoSettings,
+    rules: SearchSettings,
+    trainings: Trainings | None = None,
+) -> Found:
     """The best rate for one optimizer. node: its configuration; the rate in it does not matter."""
     tested = range_test(course, build(node | {"lr": 1.0}))
     if len(tested.rates) < 2:
@@ -94,4 +100,4 @@ def find_rate(course: Course, node: dict[str, Any], given: AutoSettings, rules: 
     log.info("rate finder: the valley lies at %.2g", tested.valley)
     rates = [float(f"{tested.valley * factor:.2g}") for factor in NEIGHBOURS]
     arms = [Arm(str(node.get("name", "optimizer")), rate, node | {"lr": rate}) for rate in rates]
-    return search(course, arms, given, rules)
+    return search(course, arms, given, rules, trainings)

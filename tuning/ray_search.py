@@ -4,30 +4,28 @@ Ray Tune places trials, keeps workers alive and starts what died with one of the
 trial stops is the study's, as with the other backend; Ray's own searchers tell Optuna that stopped trials are complete.
 """
 
-import json
 import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
 
+from tuning.ray_population import Population
+from tuning.ray_roles import MOST_DEATHS, Asking, Telling, config_of
 from tuning.ray_worker import trainable
 from tuning.settings import TuneSettings
 from tuning.study import Study
-from tuning.trial import Ending
 from utils.build import ROOT
 
 log = logging.getLogger(__name__)
 
-MOST_DEATHS = 3  # of a trial's worker; then the trial has failed
 STOPPING_S = 120  # that a worker gets to leave a stopped trial; later it is started anew
+KEPT_STATES = 4  # of each trial of a population
 OBJECTS_BYTES = 200 * 2**20  # of Ray's shared memory: orders and figures alone go through it
 
 ENVIRONMENT = {
@@ -44,24 +42,58 @@ ENVIRONMENT = {
 
 def search(study: Study) -> None:
     """Runs trials until the study is over. Raises ValueError where the machine or cluster cannot hold one trial."""
-    with connected(study.settings), tempfile.TemporaryDirectory(prefix="evergreen-tune-") as storage:
+    with connected(study.settings), storage(study) as place:
         resources = resources_of(study)
         at_once = _at_once(resources)
         log.info("trials at once: %d, each on %s", at_once, ", ".join(f"{n:g} {kind}" for kind, n in resources.items()))
+        tried = _population(study) if study.settings.scheduler == "pbt" else _one_by_one(study, at_once)
         tune.Tuner(
             tune.with_resources(trainable, resources),
-            tune_config=tune.TuneConfig(
-                search_alg=Asking(study),
-                scheduler=Telling(study),
-                num_samples=-1,
-                max_concurrent_trials=at_once,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-            ),
+            **tried,
             run_config=tune.RunConfig(
-                storage_path=storage, verbose=0, failure_config=tune.FailureConfig(max_failures=MOST_DEATHS)
+                storage_path=place,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_STATES),
             ),
         ).fit()
+
+
+def _one_by_one(study: Study, at_once: int) -> dict[str, Any]:
+    """Each trial is asked for when there is room for it."""
+    return {
+        "tune_config": tune.TuneConfig(
+            search_alg=Asking(study),
+            scheduler=Telling(study),
+            num_samples=-1,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+            trial_dirname_creator=_dirname,
+        )
+    }
+
+
+def _population(study: Study) -> dict[str, Any]:
+    """All trials from the beginning, which train by turns where there is not room for all of them."""
+    orders = list(iter(study.next, None))
+    return {
+        "param_space": {"trial": tune.grid_search([config_of(order)["trial"] for order in orders])},
+        "tune_config": tune.TuneConfig(scheduler=Population(study), reuse_actors=True, trial_dirname_creator=_dirname),
+    }
+
+
+def _dirname(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+@contextmanager
+def storage(study: Study) -> Iterator[str]:
+    """Ray's own files, for as long as the search lasts: beside the search, where every node of a cluster finds the
+    states that trials take over from each other."""
+    parent = study.place if study.settings.scheduler == "pbt" else Path(tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="evergreen-tune-", dir=parent) as place:
+        yield place
 
 
 @contextmanager
@@ -117,62 +149,3 @@ def _at_once(resources: dict[str, float]) -> int:
     return max(
         1, sum(int(min(node.get(kind, 0) / count for kind, count in resources.items()) + 1e-9) for node in nodes)
     )
-
-
-class Unpickled:
-    """Ray pickles its helpers to restore them; a search goes on by its journal instead, so nothing is handed out."""
-
-    def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        return object, ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Unpickled":
-        return self
-
-
-class Asking(Unpickled, Searcher):
-    """Ray's way to ask the study what to try next, and to say that a trial has left."""
-
-    def __init__(self, study: Study) -> None:
-        super().__init__()
-        self.study, self.numbers = study, dict[str, int]()
-
-    def suggest(self, trial_id: str) -> Any:
-        order = self.study.next()
-        if order is None:
-            return Searcher.FINISHED
-        self.numbers[trial_id] = order.number
-        return {"number": order.number, "order": json.dumps(asdict(order))}
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Hears of trials that ended by themselves, were stopped, or whose worker died too often."""
-        number = self.numbers[trial_id]
-        if error:
-            ending = Ending(error=f"its worker died {MOST_DEATHS + 1} times: killed, or out of memory?")
-        elif result and "ending" in result:
-            ending = Ending(**json.loads(result["ending"]))
-        else:
-            ending = Ending(stopped=True)
-        self.study.end(number, ending)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal holds what a search needs to go on."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing, as above."""
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing, as above."""
-
-
-class Telling(Unpickled, FIFOScheduler):
-    """Ray's way to tell the study of a validation, and to hear whether the trial should go on."""
-
-    def __init__(self, study: Study) -> None:
-        super().__init__()
-        self.study = study
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if "ending" in result:
-            return str(self.STOP)
-        goes_on = self.study.report(trial.config["number"], result["epoch"], json.loads(result["figures"]))
-        return str(self.CONTINUE if goes_on else self.STOP)

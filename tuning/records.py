@@ -20,6 +20,7 @@ class Trial:
 
     state: complete: trained to its end; stopped: by the scheduler, or because the time was up; failed: see `error`.
     seconds: that it took. elapsed: of the search, when it ended. diverged: it failed since its loss was not finite.
+    past: of a population's trial: (epoch until which its weights were trained with others, those values).
     """
 
     number: int
@@ -31,6 +32,7 @@ class Trial:
     elapsed: float = 0.0
     error: str = ""
     diverged: bool = False
+    past: list[tuple[int, dict[str, Value]]] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -59,7 +61,8 @@ class Journal:
         """Every trial, by number; one that had only begun is still `running`."""
         trials: dict[int, Trial] = {}
         for line in self._lines():
-            trial = Trial(**line | {"curve": [(epoch, figures) for epoch, figures in line["curve"]]})
+            pairs = {name: [(epoch, of_then) for epoch, of_then in line.get(name, [])] for name in ("curve", "past")}
+            trial = Trial(**line | pairs)
             trials[trial.number] = trial
         return [trials[number] for number in sorted(trials)]
 

@@ -15,9 +15,11 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState, create_trial
 
+from tuning import bayesopt
 from tuning.grid import grid
-from tuning.objectives import OF_A_WHOLE_TRIAL, Goal
+from tuning.objectives import Goal
 from tuning.records import Trial
+from tuning.settings import OF_A_WHOLE_TRIAL
 from tuning.settings import Searcher as Name
 from tuning.space import Parameter, Value, Values
 
@@ -52,6 +54,7 @@ class Searcher:
         given = values or (self.grid[number] if self.grid else self.first if number == 0 else {})
         study = self.study(self._rung())
         study.sampler = self._sampler(number)
+        given = given or (self._by_bayesopt(study, number) if self.name == "bayesopt" else {})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if given:
@@ -84,6 +87,17 @@ class Searcher:
             return None
         return epochs[min(ENOUGH, len(epochs)) - 1]
 
+    def _by_bayesopt(self, study: optuna.Study, number: int) -> Values:
+        """Nothing, which is chance, before enough trials have been told."""
+        told = [(one.params, float(one.values[0])) for one in study.get_trials(states=[TrialState.COMPLETE])]
+        if len(told) < STARTUP:
+            return {}
+        pending = [one.values for one in self.open.values()]
+        return bayesopt.suggested(self.parameters, told, pending, self._seed(number))
+
+    def _seed(self, number: int) -> int:
+        return int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
+
     def _drawn(self, trial: optuna.Trial) -> Values:
         values: Values = {}
         for parameter in self.parameters:
@@ -92,8 +106,8 @@ class Searcher:
         return values
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
-        if self.name in ("random", "grid"):
+        seed = self._seed(number)
+        if self.name in ("random", "grid", "bayesopt"):
             return optuna.samplers.RandomSampler(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -5,8 +5,9 @@ from typing import Literal
 
 from models.settings import duration
 
-Searcher = Literal["tpe", "gp", "random", "grid"]
-Scheduler = Literal["asha", "hyperband", "median", "none"]
+Searcher = Literal["tpe", "gp", "random", "grid", "bayesopt"]
+Scheduler = Literal["asha", "hyperband", "median", "pbt", "none"]
+OF_A_WHOLE_TRIAL = ("latency_ms", "parameters", "seconds")  # known when it ends; all else is logged every validation
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class TuneSettings:
     epochs: int | None = None
     grace_epochs: int = 1
     reduction: int = 4
+    perturb_epochs: int = 1
     max_time: str | None = None
     backend: Literal["ray", "local"] = "ray"
     searcher: Searcher = "tpe"
@@ -34,7 +36,7 @@ class TuneSettings:
     final: bool = True
 
     def __post_init__(self) -> None:
-        for key in ("trials", "grace_epochs"):
+        for key in ("trials", "grace_epochs", "perturb_epochs"):
             if getattr(self, key) < 1:
                 raise ValueError(f"tune.{key}={getattr(self, key)}: use 1 or more")
         if self.epochs is not None and self.epochs < 1:
@@ -58,6 +60,24 @@ class TuneSettings:
             raise ValueError("tune.space=[] holds nothing to search: give override strings, or auto")
         if self.backend == "local" and self.address is not None:
             raise ValueError(f"tune.address={self.address} is for tune.backend=ray")
+        if self.searcher == "bayesopt" and len(self.objectives) > 1:
+            raise ValueError(
+                f"tune.searcher=bayesopt lowers one figure, tune.objective={self.objectives}: use tpe or gp"
+            )
+        if self.scheduler == "pbt":
+            self._refuse_no_population()
+
+    def _refuse_no_population(self) -> None:
+        """Trials of a population train by turns and take over each other's weights: Ray does that."""
+        if self.backend == "local":
+            raise ValueError("tune.scheduler=pbt trains a population by turns: use tune.backend=ray")
+        if self.trials < 4:
+            raise ValueError(f"tune.trials={self.trials} is no population: tune.scheduler=pbt needs 4 or more")
+        if len(self.objectives) > 1 or self.objectives[0] in OF_A_WHOLE_TRIAL:
+            raise ValueError(
+                f"tune.scheduler=pbt compares trials by one figure of each validation, tune.objective={self.objective} "
+                "is none: use val/loss or the like"
+            )
 
     @property
     def objectives(self) -> list[str]:

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tuning.orders import Ending, Order
 from tuning.problem import Problem
 from tuning.records import Journal, Trial
 from tuning.searcher import Searcher
-from tuning.space import overrides
+from tuning.space import Values, overrides
 from tuning.stopping import Stopping, retold, stopping
-from tuning.trial import Ending, Order
 
 
 class Study:
@@ -67,13 +67,25 @@ class Study:
         while not self.is_over:
             trial = self._begun()
             try:
-                config = self.problem.of_trial(trial.values, on_gpu=self.gpus > 0)
+                return self._order(trial)
             except ValueError as error:
                 self.end(trial.number, Ending(error=str(error)))
-                continue
-            latency = "latency_ms" in self.goal.figures
-            return Order(trial.number, config, str(self.folder(trial)), self.deadline, latency)
         return None
+
+    def _order(self, trial: Trial) -> Order:
+        config = self.problem.of_trial(trial.values, on_gpu=self.gpus > 0)
+        latency = "latency_ms" in self.goal.figures
+        handed_on = self.settings.perturb_epochs if self.settings.scheduler == "pbt" else 0
+        return Order(trial.number, config, str(self.folder(trial)), self.deadline, latency, handed_on)
+
+    def take_over(self, number: int, other: int, epoch: int, values: Values) -> Order:
+        """A trial goes on from the weights that another one had after an epoch, with values that belong to them."""
+        trial, source = self.trials[number], self.trials[other]
+        trial.past = [*source.past, (epoch, dict(source.values))]
+        trial.curve = [point for point in source.curve if point[0] <= epoch]
+        trial.values = values
+        self.watch(self)
+        return self._order(trial)
 
     def _begun(self) -> Trial:
         """An interrupted trial once more, or a new one."""

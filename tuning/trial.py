@@ -3,11 +3,11 @@
 import copy
 import io
 import logging
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +21,16 @@ from models.latency import timed
 from models.runs import Run
 from models.training import Parts, train
 from tuning.choice import Choice
+from tuning.orders import Config, Ending, Order
 from utils.build import build, digest
 from utils.files import write_whole
 
-Config = dict[str, Any]
 Report = Callable[[int, dict[str, float]], bool]  # epoch and figures of a validation → whether to go on
 
 # What each training may have of its own, on images that are prepared once.
 OF_A_TRIAL = ("batch_size", "eval_batch_size", "seed", "weighted_sampling", "power", "workers")
 KEPT_SETS = 4  # prepared sets of images that a process keeps
 _SETS: dict[str, ImageData] = {}
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a worker needs for a trial: plain values, all paths absolute.
-
-    deadline: time.time() at which it ends. latency: measure how long one image takes, too.
-    """
-
-    number: int
-    config: Config
-    folder: str
-    deadline: float | None = None
-    latency: bool = False
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ended; figures: of the whole trial."""
-
-    figures: dict[str, float] = field(default_factory=dict)
-    stopped: bool = False
-    diverged: bool = False
-    error: str = ""
 
 
 class TrialEnded(Exception):
@@ -76,6 +52,10 @@ class Reporter(Checkpoint):
         self.order, self.report, self.data = order, report, data
         self.began, self.reported = time.monotonic(), False
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.order.goes_on_from:
+            take_values(pl_module, trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler)
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if self.order.deadline is not None and time.time() > self.order.deadline:
             raise TrialEnded(Ending({"seconds": self._seconds}, stopped=True))
@@ -86,6 +66,8 @@ class Reporter(Checkpoint):
         self.reported = True
         of_now = {name: value for name, value in trainer.callback_metrics.items() if not name.startswith("train/")}
         figures = {name: float(value) for name, value in of_now.items()}
+        if self.order.is_handed_on(trainer.current_epoch + 1):
+            trainer.save_checkpoint(Run(Path(self.order.folder)).last)
         if not self.report(trainer.current_epoch + 1, figures):
             raise TrialEnded(Ending({"seconds": self._seconds}, stopped=True))
 
@@ -118,7 +100,12 @@ def run_trial(order: Order, report: Report) -> Ending:
     with quiet():
         try:
             data = prepared(order.config)
-            train(order.config, run, parts=Parts(data, (Reporter(order, report, data),), Choice()))
+            resume = order.goes_on_from is not None
+            if order.goes_on_from is not None:
+                run.checkpoints.mkdir(exist_ok=True)
+                for kept in (run.last, run.configuration_file):
+                    shutil.copy(Path(order.goes_on_from) / kept.name, kept)
+            train(order.config, run, resume, Parts(data, (Reporter(order, report, data),), Choice()))
         except TrialEnded as ended:
             return ended.ending
         except FloatingPointError as error:
@@ -128,6 +115,22 @@ def run_trial(order: Order, report: Report) -> Ending:
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             return Ending(error=f"{kind}{error}")
     raise AssertionError("a trial's training is ended by its reporter")
+
+
+def take_values(task: Any, optimizer: torch.optim.Optimizer, schedule: Any) -> None:
+    """Rates, decays and the like of the task's configuration, after another trial's state was loaded; its moments stay.
+
+    schedule: follows; it stands where the other one's stood.
+    """
+    bases = schedule.base_lrs if hasattr(schedule, "base_lrs") else schedule.full
+    for place, (group, own) in enumerate(
+        zip(optimizer.param_groups, task.make_optimizer(task.net).param_groups, strict=True)
+    ):
+        rate, share = float(own["lr"]), float(group["lr"]) / bases[place]
+        group.update({name: value for name, value in own.items() if name != "params"})
+        group["lr"], bases[place] = rate * share, rate
+        if "initial_lr" in group:
+            group["initial_lr"] = rate
 
 
 def prepared(config: Config) -> ImageData:

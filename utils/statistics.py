@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # loads its parts when they are first used, which a server seldom does
 from numpy.typing import NDArray
-from scipy.special import bdtr, ndtri
 
 Array = NDArray[Any]
 Totals = Mapping[str, Array]
@@ -64,7 +64,7 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Interval of a share, sound at few trials and near 0 and 1 (Wilson 1927)."""
     if not 0 <= successes <= trials or trials == 0:
         raise ValueError(f"a share needs 0 ≤ successes ≤ trials and trials > 0, got {successes} of {trials}")
-    share, z = successes / trials, float(ndtri((1 + level) / 2))
+    share, z = successes / trials, float(scipy.special.ndtri((1 + level) / 2))
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     reach = z / (1 + z * z / trials) * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
     return Interval(share, float(min(max(centre - reach, 0.0), share)), float(max(min(centre + reach, 1.0), share)))
@@ -138,7 +138,7 @@ def mcnemar_power(images: int, disagreement: float, effect: float, alpha: float 
     """Chance that the exact two-sided test finds a true difference of `effect` (both in shares of all images)."""
     disagreement = min(max(disagreement, abs(effect), 1 / images), 1.0)
     discordant = np.arange(images + 1)
-    chance = np.diff(bdtr(discordant, images, disagreement), prepend=0.0)
+    chance = np.diff(scipy.special.bdtr(discordant, images, disagreement), prepend=0.0)
     likely = chance > 1e-12
     discordant, chance = discordant[likely], chance[likely]
     most_lost = _critical(discordant, alpha)
@@ -184,7 +184,7 @@ def _range(value: Array, resampled: Array, level: float, pivotal: bool) -> Inter
 
 
 def _two_sided(gained: int, discordant: int) -> float:
-    return min(1.0, 2 * float(bdtr(min(gained, discordant - gained), discordant, 0.5)))
+    return min(1.0, 2 * float(scipy.special.bdtr(min(gained, discordant - gained), discordant, 0.5)))
 
 
 def _critical(discordant: Array, alpha: float) -> Array:
@@ -199,7 +199,7 @@ def _critical(discordant: Array, alpha: float) -> Array:
 
 def _below(count: Array, trials: Array, chance: float) -> Array:
     """P(successes ≤ count), 0 for a count of -1."""
-    reached: Array = bdtr(np.maximum(count, 0), trials, chance)
+    reached: Array = scipy.special.bdtr(np.maximum(count, 0), trials, chance)
     return np.where(count < 0, 0.0, reached)
 
 

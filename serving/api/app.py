@@ -12,9 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from serving.api.blobs import add_blobs
 from serving.api.doors import PUBLIC, Routes
 from serving.api.errors import answer_errors
+from serving.api.events import add_events
+from serving.api.feedback import add_feedback
 from serving.api.gate import Gate
 from serving.api.jobs import add_jobs
+from serving.api.metrics import add_metrics
 from serving.api.models import add_deployments, add_models
+from serving.api.monitoring import add_candidates, add_monitoring
+from serving.api.pages import add_pages
+from serving.api.predict import add_predict
 from serving.api.tokens import add_tokens
 from serving.api.workers import add_workers
 from serving.parts import Parts
@@ -23,15 +29,22 @@ from serving.settings import MEBIBYTE
 
 def create_app(parts: Parts) -> FastAPI:
     """The application around a store. Documentation pages are off: they load scripts from elsewhere."""
-    app = FastAPI(title="Evergreen", lifespan=_expiring(parts), docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Evergreen", lifespan=_beside(parts), docs_url=None, redoc_url=None, openapi_url=None)
     routes = Routes(app)
+    add_predict(routes, parts.serving, parts.settings, parts.metrics)  # first, since routes are tried in their order
     add_health(routes, parts, app.openapi)
     add_tokens(routes, parts.tokens)
     add_workers(routes, parts.workers, parts.queue, parts.completion)
     add_jobs(routes, parts.queue, parts.submission)
     add_models(routes, parts.store, parts.completion, parts.settings)
     add_deployments(routes, parts.deployments)
+    add_candidates(routes, parts.deployments)
+    add_monitoring(routes, parts.deployments, parts.monitor)
+    add_metrics(routes, parts.metrics)
+    add_feedback(routes, parts.feedback, parts.settings)
     add_blobs(routes, parts.store.blobs, parts.settings.max_model_mib * MEBIBYTE)
+    add_events(routes, parts)
+    add_pages(routes)
     answer_errors(app)
     hosts = [*parts.settings.hosts, parts.settings.host]
     app.add_middleware(Gate, routes=app.router.routes, tokens=parts.tokens, hosts=hosts)
@@ -46,12 +59,15 @@ def add_health(routes: Routes, parts: Parts, openapi: Callable[[], dict[str, Any
 
     @routes.add("GET", "/readyz", PUBLIC)
     def readyz(response: Response) -> dict[str, str]:
-        """The database answers, too."""
+        """The database answers, and what is live can be asked."""
         try:
             parts.deployments.every()
         except SQLAlchemyError:
             response.status_code = 503
             return {"state": "the database does not answer"}
+        if parts.serving.unready:
+            response.status_code = 503
+            return {"state": f"{', '.join(parts.serving.unready)} is not loaded yet"}
         return {"state": "ready"}
 
     @routes.add("GET", "/api/openapi.json", "viewer")
@@ -59,16 +75,19 @@ def add_health(routes: Routes, parts: Parts, openapi: Callable[[], dict[str, Any
         return openapi()
 
 
-def _expiring(parts: Parts) -> Callable[[FastAPI], Any]:
-    """Takes jobs from lost workers while the application runs."""
+def _beside(parts: Parts) -> Callable[[FastAPI], Any]:
+    """While the application runs: takes jobs from lost workers, and follows what is live."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_expire(parts))
+        tasks = [asyncio.create_task(work) for work in (_expire(parts), parts.serving.follow())]
+        await run_in_threadpool(parts.feedback.repair)
         yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await run_in_threadpool(parts.monitor.close)
 
     return lifespan
 

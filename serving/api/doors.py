@@ -48,6 +48,16 @@ class Routes:
 
         return added
 
+    def add_socket(self, path: str, *roles: str) -> Callable[[Function], Function]:
+        """The same for a websocket."""
+
+        def added(function: Function) -> Function:
+            function.door = Door(roles)  # type: ignore[attr-defined]
+            self.app.add_api_websocket_route(path, function)
+            return function
+
+        return added
+
 
 def door_of(route: Any) -> Door | None:
     """A route's door; None where it has none, so that nobody may enter."""

@@ -8,9 +8,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from serving.batching import Unavailable
 from serving.blobs import Full, WrongOffset
 from serving.deployments import Conflict
 from serving.jobs import Late
+from serving.uploads import BadUpload
 from serving.workers import OtherVersion
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ STATUS: dict[type[Exception], int] = {
     OtherVersion: 409,
     WrongOffset: 409,
     Full: 507,
+    Unavailable: 503,
     ValueError: 422,
 }
 
@@ -37,10 +40,24 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unknown)
 
 
+def status_of(error: Exception) -> int:
+    """Of the answer that this error ends a request with."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    if isinstance(error, BadUpload):
+        return error.status
+    if isinstance(error, KeyError | IndexError):
+        return 500
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
 async def _known(request: Request, error: Exception) -> JSONResponse:
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     headers = {"Upload-Offset": str(error.offset)} if isinstance(error, WrongOffset) else {}
-    return JSONResponse({"error": str(error)}, status, headers=headers)
+    headers |= {"Retry-After": str(error.after_seconds)} if isinstance(error, Unavailable) else {}
+    if type(error) is ValueError:  # as a library raises it too: it may be the server's own mistake
+        log.info("%s %s is refused: %s", request.method, request.url.path, error, exc_info=error)
+    said = error.strerror if isinstance(error, Full) else str(error)
+    return JSONResponse({"error": said}, status_of(error), headers=headers)
 
 
 async def _of_http(request: Request, error: HTTPException) -> JSONResponse:

@@ -19,6 +19,7 @@ from serving.tokens import Identity, Tokens
 PATIENCE = 60.0  # seconds in which the next piece of a body must come
 LOCAL_NAMES = ("localhost", "testserver")
 POLICY_VIOLATION = 1008  # a websocket's closing code
+PROTOCOL, TOKEN = "evergreen", "token."  # subprotocols: what is spoken, and before a browser's token
 
 
 class Refused(Exception):
@@ -60,7 +61,7 @@ class Gate:
         door = self._door(scope)
         if door is not None and door.lets_in(None):
             return _require_size(door, headers)
-        identity = await self._identity(headers)
+        identity = await self._identity(scope)
         scope["identity"] = identity
         if door is None:
             raise Refused(404, "there is nothing here")
@@ -81,14 +82,23 @@ class Gate:
                 return door_of(route)
         return None
 
-    async def _identity(self, headers: Headers) -> Identity:
-        kind, _, secret = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not secret:
+    async def _identity(self, scope: Scope) -> Identity:
+        secret = secret_of(scope)
+        if not secret:
             raise Refused(401, "a token is needed: Authorization: Bearer …", **{"WWW-Authenticate": "Bearer"})
-        identity = await run_in_threadpool(self.tokens.find, secret.strip())
+        identity = self.tokens.remembered(secret) or await run_in_threadpool(self.tokens.find, secret)
         if identity is None:
             raise Refused(401, "the token is unknown, expired or revoked", **{"WWW-Authenticate": "Bearer"})
         return identity
+
+
+def secret_of(scope: Scope) -> str:
+    """The caller's token, or nothing. A browser cannot give a socket a header, so it may come as a subprotocol."""
+    kind, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return secret.strip()
+    named = [one for one in scope.get("subprotocols", ()) if one.startswith(TOKEN)]
+    return named[0].removeprefix(TOKEN) if named else ""
 
 
 class Bounded:

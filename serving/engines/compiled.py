@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from datamodule.decode import Pixels
-from serving.engines.engine import Engine, EngineError, Facts, Logits, Maker, PaddedEngine
+from serving.engines.engine import Engine, EngineError, Facts, Logits, PaddedEngine, TorchMaker
 from serving.engines.machine import has_nvidia
 from serving.engines.source import Source
 
@@ -15,27 +15,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Compiled(Maker):
+class Compiled(TorchMaker):
     """A compilation for each power of two of images, at its first use: seconds to minutes each."""
 
     type: Literal["fp32", "bf16", "fp16"] = "bf16"
     device: str = "auto"
 
     name: ClassVar[str] = "compile"
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    converts: ClassVar[bool] = False
-
-    @property
-    def precision(self) -> str:
-        return self.type
 
     def unfit(self) -> str:
         if has_nvidia() or shutil.which("c++"):
             return ""
         return "needs a C++ compiler: apt-get install g++"
-
-    def convert(self, source: Source, folder: Path) -> None:
-        raise AssertionError("torch.compile keeps its own cache")
 
     def load(self, source: Source, folder: Path) -> Engine:
         from models.predictor import device

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from datamodule.decode import Pixels
-from serving.engines.engine import Engine, Facts, Logits, Maker, PaddedEngine
+from serving.engines.engine import Engine, Facts, Logits, PaddedEngine, TorchMaker
 from serving.engines.machine import has_nvidia
 from serving.engines.source import Source
 
@@ -19,22 +19,13 @@ WARM_UP = 3  # runs before the recording, which lazily made handles and workspac
 
 
 @dataclass(frozen=True)
-class CudaGraphs(Maker):
+class CudaGraphs(TorchMaker):
     type: Literal["fp32", "bf16", "fp16"] = "fp16"
 
     name: ClassVar[str] = "cuda_graphs"
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    converts: ClassVar[bool] = False
-
-    @property
-    def precision(self) -> str:
-        return self.type
 
     def unfit(self) -> str:
         return "" if has_nvidia() else "needs an NVIDIA GPU, there is none here"
-
-    def convert(self, source: Source, folder: Path) -> None:
-        raise AssertionError("CUDA graphs live in the GPU's memory alone")
 
     def load(self, source: Source, folder: Path) -> Engine:
         from models.predictor import device

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from datamodule.decode import Pixels
-from serving.engines.engine import Engine, Facts, Logits, Maker
+from serving.engines.engine import Engine, Facts, Logits, TorchMaker
 from serving.engines.source import Source
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Eager(Maker):
+class Eager(TorchMaker):
     """type: fp32, or bf16, which without channels_last is slower than fp32 at a batch of one.
 
     device: cpu, cuda, cuda:1 …, or auto for the best that the machine has.
@@ -24,19 +24,10 @@ class Eager(Maker):
     device: str = "auto"
 
     name: ClassVar[str] = "eager"
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    converts: ClassVar[bool] = False
-
-    @property
-    def precision(self) -> str:
-        return self.type
 
     @property
     def label(self) -> str:
         return f"eager {self.type}{' channels-last' if self.channels_last else ''}"
-
-    def convert(self, source: Source, folder: Path) -> None:
-        raise AssertionError("eager PyTorch has nothing to convert")
 
     def load(self, source: Source, folder: Path) -> Engine:
         from models.predictor import device

@@ -53,6 +53,9 @@ class Engine(ABC):
     def answer(self, pixels: Pixels) -> Logits:
         """At least one image, contiguous."""
 
+    def rest(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Gives back the memory between calls; the next one takes it again."""
+
 
 class PaddedEngine(Engine):
     """One whose graph is built for each batch size: it is run on powers of two up to `most`, the rest is padding."""
@@ -143,6 +146,21 @@ class Maker(ABC):
     @abstractmethod
     def load(self, source: Source, folder: Path) -> Engine:
         """The engine, ready to answer. Raises EngineError."""
+
+
+@dataclass(frozen=True)
+class TorchMaker(Maker):
+    """One that stays in PyTorch, in the precision that its field `type` names: it keeps no file."""
+
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
+    converts: ClassVar[bool] = False
+
+    @property
+    def precision(self) -> str:
+        return str(self.settings()["type"])
+
+    def convert(self, source: Source, folder: Path) -> None:
+        raise AssertionError(f"{self.label} has nothing to convert")
 
 
 def answers(engine: Engine, pixels: Pixels, batch: int = 32) -> Logits:

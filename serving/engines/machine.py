@@ -38,6 +38,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_confined() -> bool:
+    """Whether it may use fewer than there are, as under taskset or in a container with its own cores."""
+    return cores() < (os.cpu_count() or 1)
+
+
 def has_nvidia() -> bool:
     """Whether the driver of an NVIDIA GPU is there."""
     return Path("/proc/driver/nvidia/version").exists()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from datamodule.decode import Pixels
 from serving.engines.engine import Engine, EngineError, Facts, Logits, Maker
+from serving.engines.machine import cores, is_confined
 from serving.engines.source import Source
 
 FILE = "model.onnx"
@@ -37,7 +38,7 @@ class OnnxEngine(Engine):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads or (cores() if is_confined() else 0)  # by itself it counts all
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning threads starve the others
         known = onnxruntime.get_available_providers()
         providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in known]

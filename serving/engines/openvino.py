@@ -1,6 +1,5 @@
 """OpenVINO: what makes CPUs fast. Needs torch to convert, and numpy alone to run."""
 
-import shutil
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -45,7 +44,7 @@ class OpenVino(Maker):
         return "needs a CPU that multiplies bfloat16" if self.type == "bf16" and not has_bf16() else ""
 
     def convert(self, source: Source, folder: Path) -> None:
-        """bf16 is float32's file, computed with otherwise; int8 is quantised from it."""
+        """bf16 is float32's graph, computed with otherwise and kept in half the bytes; int8 is quantised from it."""
         import openvino
 
         from serving.engines.openvino_files import converted, quantised
@@ -54,12 +53,10 @@ class OpenVino(Maker):
             openvino.save_model(converted(source), folder / FILE, compress_to_fp16=False)
             return
         plain = kept(replace(self, type="fp32"), source) / FILE
+        model = openvino.Core().read_model(plain)
         if self.type == "int8":
-            model = quantised(openvino.Core().read_model(plain), source)
-            openvino.save_model(model, folder / FILE, compress_to_fp16=False)
-            return
-        for file in (plain, plain.with_suffix(".bin")):
-            shutil.copyfile(file, folder / file.name)
+            model = quantised(model, source)
+        openvino.save_model(model, folder / FILE, compress_to_fp16=self.type == "bf16")
 
     def load(self, source: Source, folder: Path) -> Engine:
         import openvino
@@ -87,6 +84,9 @@ class OpenVinoEngine(Engine):
             self.local.request = self.compiled.create_infer_request()
         logits: Logits = self.local.request.infer({0: pixels}, share_inputs=True)[0]
         return logits
+
+    def rest(self) -> None:
+        self.compiled.release_memory()
 
 
 def precision_of(compiled: "openvino.CompiledModel") -> str:

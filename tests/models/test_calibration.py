@@ -3,7 +3,8 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from models.calibration import fit_temperature, label_probabilities, probabilities, reliability
+from models.calibration import fit_temperature, reliability
+from models.probabilities import label_probabilities, probabilities
 
 
 def drawn(samples=4000, classes=5, temperature=1.0, seed=0):

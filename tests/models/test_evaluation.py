@@ -18,13 +18,14 @@ from sklearn.metrics import (
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_jaccard_index
 from torchmetrics.functional.segmentation import dice_score
 
-from models.calibration import fit_temperature, label_probabilities, probabilities, reliability
+from models.calibration import fit_temperature, reliability
 from models.evaluation import (
     evaluate_classification,
     evaluate_multilabel,
     evaluate_regression,
     evaluate_segmentation,
 )
+from models.probabilities import label_probabilities, probabilities
 from models.ranking import auc
 from models.scores import Evaluation
 

@@ -11,9 +11,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from models import report
-from models.calibration import fit_temperature, probabilities, reliability
+from models.calibration import fit_temperature, reliability
 from models.confusion import confusion, most_wrong
 from models.evaluation import evaluate_classification, evaluate_regression
+from models.probabilities import probabilities
 from utils.report import Gallery, Section, Table, Text, write_report
 
 ROOT = Path(__file__).parents[2]

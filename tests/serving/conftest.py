@@ -82,13 +82,14 @@ def open_parts(tmp_path):
     """Opens a store; the same root again is the same store."""
     opened: list[Parts] = []
 
-    def build(url=None, rule=None, verify=accept, **settings) -> Parts:
+    def build(url=None, rule=None, verify=accept, engine=None, **settings) -> Parts:
         chosen = ServingSettings(root=str(tmp_path / "store"), database=url, local_workers=0, **settings)
-        opened.append(assemble(chosen, rule or Better(), VERSION, verify))
+        opened.append(assemble(chosen, rule or Better(), VERSION, verify, engine))
         return opened[-1]
 
     yield build
     for parts in opened:
+        parts.monitor.close()
         parts.database.close()
 
 
@@ -125,9 +126,9 @@ def packaged(parts, accuracy=0.5, seed=0, set_digest=SET, name="main", predictio
 
 
 @contextmanager
-def served(parts: Parts, app: FastAPI | None = None) -> Iterator[str]:
+def served(parts: Parts, app: FastAPI | None = None, port: int = 0) -> Iterator[str]:
     """The application on a real socket, in a thread; its address."""
-    config = uvicorn.Config(app or create_app(parts), "127.0.0.1", 0, log_level="error")
+    config = uvicorn.Config(app or create_app(parts), "127.0.0.1", port, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -42,7 +42,7 @@ def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brin
     server = launch(
         "serving/__main__.py", f"serving.root={root}", "serving.port=0", "serving.local_workers=0", **version
     )
-    address = until(lambda: told(server, "the store")).removesuffix("/api")
+    address = until(lambda: told(server, "the API")).removesuffix("/api")
     assert told(server, "your token") == (root / "tokens" / "operator").read_text().strip()
     token = {"EVERGREEN_TOKEN_FILE": str(root / "tokens" / "worker")}
     arguments = (f"serving.server={address}", f"serving.logs={tmp_path / 'logs'}", "serving.poll_seconds=0.2")
@@ -72,7 +72,7 @@ def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brin
 def test_a_second_server_on_the_same_store_is_refused(launch, tmp_path):
     arguments = (f"serving.root={tmp_path / 'store'}", "serving.port=0", "serving.local_workers=0")
     first = launch("serving/__main__.py", *arguments)
-    until(lambda: told(first, "the store"))
+    until(lambda: told(first, "the API"))
     second = launch("serving/__main__.py", *arguments).wait()
     assert second.returncode == 2 and "another server serves" in second.stderr
 

@@ -4,14 +4,19 @@ import os
 import tarfile
 import time
 
+import numpy as np
 import pytest
+from sqlalchemy import select
 
 from serving.backup import backup, restore
 from serving.deployments import Conflict
 from serving.package import Package
 from serving.parts import assemble
 from serving.settings import ServingSettings
+from serving.tables import drift, feedback, prediction
 from tests.serving.conftest import packaged
+from tests.serving.monitoring.conftest import answered
+from tests.serving.test_feedback import picture
 
 
 def register(parts, accuracy, seed, **changes) -> int:
@@ -96,6 +101,48 @@ def test_a_backup_restored_elsewhere_is_the_same_store_and_goes_on(parts, tmp_pa
     assert register(fresh, 0.9, 3) == 3
     with pytest.raises(ValueError, match="not empty"):
         fresh.tokens.create("x", "viewer")
+        restore(fresh.store.root, fresh.database, tmp_path / "backup.tar")
+    fresh.database.close()
+
+
+def test_a_backup_carries_answers_drift_and_what_people_said(parts, tmp_path):
+    register(parts, 0.5, 1)
+    parts.monitor.record(answered([np.array([3, 0, 0], "f4")] * 3))
+    parts.monitor.flush()
+    row = parts.feedback.add("main", picture(), "0" * 64, None, "a", "me")
+    with parts.database.alone() as connection:
+        facts = {"endpoint": "main", "generation": 1, "model_id": 1, "last_id": 3, "since": 1.0, "until": 2.0}
+        connection.execute(drift.insert().values(**facts, answers=3, p=0.5, drifted=False, why="no drift"))
+    backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    fresh = assemble(ServingSettings(root=str(tmp_path / "new")), parts.completion.rule, "v", parts.store._verify)
+    assert "and 3 files from" in restore(fresh.store.root, fresh.database, tmp_path / "backup.tar")
+    fresh.feedback.repair()
+    assert fresh.feedback.every() == parts.feedback.every()
+    for name in ("labels.csv", f"images/{row['file_sha256']}.png"):
+        files = [one.feedback.shelf("main").folder / name for one in (parts, fresh)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    for table in (prediction, drift, feedback):
+        old, new = (everything(one, table) for one in (parts, fresh))
+        assert old == new and old
+    fresh.monitor.record(answered([np.array([3, 0, 0], "f4")]))
+    fresh.monitor.flush()
+    assert len(everything(fresh, prediction)) == 4
+    fresh.monitor.close()
+    fresh.database.close()
+
+
+def everything(parts, table):
+    with parts.database.read() as connection:
+        return connection.execute(select(table).order_by(table.c.id)).all()
+
+
+def test_a_backup_with_a_damaged_image_is_refused(parts, tmp_path):
+    register(parts, 0.5, 1)
+    row = parts.feedback.add("main", picture(), "0" * 64, None, "a", "me")
+    parts.feedback.file(row["id"]).write_bytes(b"something else")
+    backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    fresh = assemble(ServingSettings(root=str(tmp_path / "new")), parts.completion.rule, "v", parts.store._verify)
+    with pytest.raises(ValueError, match="damaged"):
         restore(fresh.store.root, fresh.database, tmp_path / "backup.tar")
     fresh.database.close()
 

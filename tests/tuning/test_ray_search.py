@@ -69,6 +69,24 @@ def test_a_killed_worker_costs_no_trial(problem, tmp_path):
     assert all([epoch for epoch, _ in trial.curve] == [1, 2, 3, 4, 5, 6] for trial in study.ended)
 
 
+def test_in_a_population_the_worst_go_on_as_changed_copies_of_the_best(problem, tmp_path):
+    rates = 'tune.space=["optimizers.lr=tag(log, interval(1e-6, 1e-1))","models.dropout=interval(0.0, 0.5)"]'
+    study = Study(problem("tune.scheduler=pbt", "tune.trials=4", "trainer.max_epochs=4", rates), tmp_path / "tune")
+    search(study)
+    assert [(trial.state, trial.error) for trial in study.ended] == [("complete", "")] * 4
+    assert all([epoch for epoch, _ in trial.curve] == [1, 2, 3, 4] for trial in study.ended)
+    copies = [trial for trial in study.ended if trial.past]
+    assert copies
+    for trial in copies:
+        epoch, former = trial.past[-1]
+        assert trial.values["optimizers.lr"] != former["optimizers.lr"] and 1 <= epoch < 4
+        assert trial.values["models.dropout"] == former["models.dropout"]  # comes with the weights
+        stored = (study.folder(trial) / "full_configurations.yaml").read_text()
+        assert f"lr: {trial.values['optimizers.lr']}" in stored
+    assert Journal(study.place / "trials.jsonl").read() == study.trials
+    assert [file.name for file in study.place.iterdir() if file.is_dir()] == ["trials"]  # Ray's own files are gone
+
+
 def test_failing_trials_are_recorded_and_the_search_goes_on(problem, tmp_path):
     space = 'tune.space=["models.num_filters=choice(-1,4)"]'
     with shown() as table:  # holds what cannot be pickled

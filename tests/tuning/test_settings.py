@@ -25,6 +25,11 @@ ROOT = Path(__file__).parents[2]
         ({"mode": ["min", "max"]}, "1 objectives need as many"),
         ({"space": []}, "holds nothing to search"),
         ({"backend": "local", "address": "auto"}, r"is for tune\.backend=ray"),
+        ({"perturb_epochs": 0}, r"tune\.perturb_epochs=0"),
+        ({"searcher": "bayesopt", "objective": ["val/loss", "parameters"]}, "lowers one figure"),
+        ({"scheduler": "pbt", "backend": "local"}, r"by turns: use tune\.backend=ray"),
+        ({"scheduler": "pbt", "trials": 3}, r"tune\.trials=3 is no population"),
+        ({"scheduler": "pbt", "objective": "latency_ms"}, "one figure of each validation"),
     ],
 )
 def test_what_cannot_work_is_refused(given, message):

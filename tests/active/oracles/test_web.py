@@ -1,9 +1,5 @@
 """The labelling page over HTTP, and in a browser where there is one."""
 
-import json
-import os
-import shutil
-import subprocess
 import threading
 import time
 
@@ -14,8 +10,6 @@ from active.oracles.sheet import Sheet
 from active.oracles.web import Web
 from active.oracles.web_server import Server
 from tests.active.oracles.desks import answers, desk
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -86,82 +80,25 @@ def test_what_was_answered_before_a_kill_is_not_asked_again(tmp_path):
     oracle._server.stop()
 
 
-class Browser:
-    """Chromium without a window, spoken to over two pipes (--remote-debugging-pipe)."""
-
-    def __init__(self, profile):
-        theirs_in, self.out = os.pipe()
-        self.into, theirs_out = os.pipe()
-        keep = lambda: (os.dup2(theirs_in, 13), os.dup2(theirs_out, 14), os.dup2(13, 3), os.dup2(14, 4))  # noqa: E731
-        line = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-                "--disable-dev-shm-usage", f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
-        self.process = subprocess.Popen(line, preexec_fn=keep, close_fds=False, stderr=subprocess.DEVNULL)
-        self.number, self.rest, self.session = 0, b"", None
-
-    def call(self, method, **params):
-        self.number += 1
-        sent = {"id": self.number, "method": method, "params": params}
-        sent |= {"sessionId": self.session} if self.session else {}
-        os.write(self.out, json.dumps(sent).encode() + b"\0")
-        while True:
-            while b"\0" not in self.rest:
-                self.rest += os.read(self.into, 65536)
-            message, _, self.rest = self.rest.partition(b"\0")
-            said = json.loads(message)
-            if said.get("id") == self.number:
-                return said["result"]
-
-    def open(self, address):
-        target = self.call("Target.createTarget", url=address)["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-
-    def value(self, script):
-        return self.call("Runtime.evaluate", expression=script, awaitPromise=True)["result"].get("value")
-
-    def until(self, script, wanted, seconds=60):
-        end = time.monotonic() + seconds
-        while (found := self.value(script)) != wanted:
-            assert time.monotonic() < end, (script, found)
-            time.sleep(0.05)
-
-    def key(self, key):
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def browser(tmp_path):
-    if CHROMIUM is None:
-        print("no chromium here: apt-get install chromium")
-        pytest.skip("no chromium here: apt-get install chromium")
-    made = Browser(tmp_path / "profile")
-    yield made
-    made.close()
-
-
 def test_in_a_browser_keys_label_undo_skip_and_ask_for_the_guess(served, browser):
     server, _, journal = served
-    browser.open(server.address)
+    page = browser.open(server.address)
     count = "document.getElementById('count').textContent.split(' ·')[0]"
-    browser.until(count, "0 of 3")
-    assert "dog" not in browser.value("document.getElementById('note').textContent")
-    browser.key("g")
-    browser.until("document.getElementById('note').textContent", "the model says dog, 75 % sure")
-    browser.key("1")
-    browser.until(count, "1 of 3")
+    page.until(count, "0 of 3")
+    assert "dog" not in page.value("document.getElementById('note').textContent")
+    page.key("g")
+    page.until("document.getElementById('note').textContent", "the model says dog, 75 % sure")
+    page.key("1")
+    page.until(count, "1 of 3")
     assert answers(journal) == {0: "cat"}
-    browser.key("u")
-    browser.until(count, "0 of 3")
+    page.key("u")
+    page.until(count, "0 of 3")
     assert answers(journal) == {}
-    browser.key("2")
-    browser.until(count, "1 of 3")
-    browser.key("s")
-    browser.until(count, "2 of 3")
-    browser.value("document.querySelector('[data-label=cat]').click()")
-    browser.until(count, "3 of 3")
+    page.key("2")
+    page.until(count, "1 of 3")
+    page.key("s")
+    page.until(count, "2 of 3")
+    page.value("document.querySelector('[data-label=cat]').click()")
+    page.until(count, "3 of 3")
     assert answers(journal) == {0: "dog", 1: None, 2: "cat"}
-    browser.until("document.getElementById('image').hidden", True)
+    page.until("document.getElementById('image').hidden", True)

@@ -1,0 +1,134 @@
+"""What an endpoint's answers look like now and over time: load, latency, shares of the choices, confidence, drift."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Row, func, select
+
+from serving.deployments import Deployments
+from serving.monitoring.monitor import Monitor
+from serving.monitoring.windows import Place
+from serving.tables import drift, prediction
+
+Array = NDArray[Any]
+
+MOST_ROWS = 10_000  # read for one overview; of more, every so many-th
+MOST_SHARES = 50  # choices that are listed
+MOST_LINES = 8  # and those whose shares are told over time
+MOST_WINDOWS = 100
+QUANTILES = {"p50": 50, "p95": 95, "p99": 99}
+HOUR = 3600.0
+
+
+class Overview:
+    """Of the endpoints of a store."""
+
+    def __init__(self, deployments: Deployments, monitor: Monitor) -> None:
+        self.deployments, self.monitor = deployments, monitor
+        self.database, self.windows = deployments.database, monitor.windows
+
+    def of(self, name: str, hours: float, points: int) -> dict[str, Any]:
+        """The last hours, in so many points. Raises LookupError for an unknown endpoint."""
+        row, until = self.deployments.get(name), time.time()
+        since = until - hours * HOUR
+        count, every, rows = self._rows(name, since)
+        live = [one for one in rows if one.role == "live"]
+        return {
+            "endpoint": name,
+            "generation": row["generation"],
+            "model_id": row["model_id"],
+            "since": since,
+            "until": until,
+            "answers": count,
+            "per_second": count / (until - since),
+            "one_of": every,
+            "latency_ms": quantiles(np.array([one.latency_ms for one in rows])),
+            "confidence": self._confidence(live, row["model_id"]),
+            "shares": self._shares(live, row["model_id"]),
+            "series": _series(rows, since, until, points, every),
+            "drift": self._drift(row),
+            "lost": self.monitor.lost,
+        }
+
+    def _rows(self, name: str, since: float) -> tuple[int, int, Sequence[Row[Any]]]:
+        """How many answers clients got, of how many one was read, and those."""
+        here = prediction.c.endpoint == name, prediction.c.at >= since, prediction.c.role != "shadow"
+        columns = [prediction.c[key] for key in ("at", "latency_ms", "role", "model_id", "choice", "confidence")]
+        with self.database.read() as connection:
+            count = connection.execute(select(func.count()).select_from(prediction).where(*here)).scalar_one()
+            every = -(-count // MOST_ROWS) or 1
+            query = select(*columns).where(*here, prediction.c.id % every == 0)
+            return count, every, connection.execute(query).all()
+
+    def _confidence(self, live: Sequence[Row[Any]], number: int | None) -> dict[str, float | None]:
+        known = [one.confidence for one in live if one.confidence is not None and one.model_id == number]
+        reference = None if number is None else self.windows.references.of(number)
+        then = None if reference is None or reference.kept.confidence is None else reference.kept.confidence.mean()
+        return {"mean": float(np.mean(known)) if known else None, "reference": None if then is None else float(then)}
+
+    def _shares(self, live: Sequence[Row[Any]], number: int | None) -> list[dict[str, Any]]:
+        """Of the live model's choices, the most frequent first, beside those on its evaluation set."""
+        now = Counter(one.choice for one in live if one.choice is not None and one.model_id == number)
+        reference = None if number is None else self.windows.references.of(number)
+        then = Counter(reference.kept.choice or () if reference else ())
+        names = sorted({*now, *then}, key=lambda name: (-now[name], -then[name], name))[:MOST_SHARES]
+        return [
+            {"class": name, "share": _share(now, name), "reference": _share(then, name) if then else None}
+            for name in names
+        ]
+
+    def _drift(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The last windows, newest first, and what to think of the last one of what is live."""
+        query = select(drift).where(drift.c.endpoint == row["name"]).order_by(drift.c.id.desc()).limit(MOST_WINDOWS)
+        with self.database.read() as connection:
+            windows = [dict(one._mapping) for one in connection.execute(query)]
+        own = [one for one in windows if one["generation"] == row["generation"]]
+        facts = {"window": self.windows.size, "alpha": self.windows.alpha, "windows": windows}
+        if own:
+            return facts | {key: own[0][key] for key in ("drifted", "why", "p")}
+        return facts | {"drifted": None, "why": self._not_yet(row), "p": None}
+
+    def _not_yet(self, row: dict[str, Any]) -> str:
+        """Why nothing can be said."""
+        if row["model_id"] is None:
+            return "nothing is live"
+        if self.windows.references.of(row["model_id"]) is None:
+            return "the model's answers on its evaluation set were not kept, or have nothing to compare"
+        waiting = self.windows.waiting(Place(row["name"], row["generation"], row["model_id"]))
+        return f"{waiting:,} of the {self.windows.size:,} answers that are looked at together are there"
+
+
+def _share(counts: Counter[str], name: str) -> float | None:
+    return counts[name] / counts.total() if counts.total() else None
+
+
+def quantiles(latency: Array) -> dict[str, float | None]:
+    """Milliseconds; None where there is no answer."""
+    if not len(latency):
+        return dict.fromkeys(QUANTILES)
+    found = np.percentile(latency, list(QUANTILES.values()))
+    return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}
+
+
+def _series(rows: Sequence[Row[Any]], since: float, until: float, points: int, every: int) -> list[dict[str, Any]]:
+    """Equal parts of the time, those without answers too."""
+    width = (until - since) / points
+    counts = Counter(one.choice for one in rows if one.choice is not None)
+    lines = [name for name, _ in counts.most_common(MOST_LINES)]
+    parts: list[list[Row[Any]]] = [[] for _ in range(points)]
+    for row in rows:
+        parts[min(max(int((row.at - since) / width), 0), points - 1)].append(row)
+    return [_point(part, since + place * width, width, every, lines) for place, part in enumerate(parts)]
+
+
+def _point(part: Sequence[Row[Any]], at: float, width: float, every: int, lines: Sequence[str]) -> dict[str, Any]:
+    sure = [one.confidence for one in part if one.confidence is not None]
+    chosen = Counter(one.choice for one in part if one.choice is not None)
+    facts: dict[str, Any] = {"at": at, "answers": len(part) * every, "per_second": len(part) * every / width}
+    facts |= quantiles(np.array([one.latency_ms for one in part]))
+    facts["confidence"] = float(np.mean(sure)) if sure else None
+    return facts | {"shares": {name: _share(chosen, name) for name in lines} if chosen else {}}

@@ -1,0 +1,113 @@
+"""What a model answered on its own evaluation set, which its answers now are held against."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from datamodule.heads import heads_in
+from datamodule.inventory import SEVERAL
+from serving.monitoring.scores import LONGEST, Kept, stepped, sureness
+from serving.store import Store
+from serving.tables import evaluation
+
+Array = NDArray[Any]
+Rows = Sequence[dict[str, str]]
+
+MOST_CACHED = 16  # models
+
+
+class Reference(NamedTuple):
+    """kept: as of the answers; names: of the scores' columns; set_digest: of the evaluation set."""
+
+    kept: Kept
+    names: list[str]
+    set_digest: str
+
+    @property
+    def images(self) -> int:
+        return next(len(part) for part in self.kept if part is not None)
+
+
+class References:
+    """Those of a store's models, read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._known: dict[int, Reference | None] = {}
+
+    def of(self, number: int) -> Reference | None:
+        """None where a model's predictions on its evaluation set were not kept, or have nothing to compare."""
+        if number not in self._known:
+            while len(self._known) >= MOST_CACHED:
+                self._known.pop(next(iter(self._known)), None)
+            self._known[number] = self._read(number)
+        return self._known[number]
+
+    def _read(self, number: int) -> Reference | None:
+        """Of the first evaluation: the ones after it are on other models' sets."""
+        query = (
+            select(evaluation.c.set_digest).where(evaluation.c.model_id == number).order_by(evaluation.c.id).limit(1)
+        )
+        with self.store.database.read() as connection:
+            digest = connection.execute(query).scalar()
+            measured = self.store.measured(connection, number, digest) if digest else None
+            names = names_of(self.store.row(connection, number).classes)
+        if measured is None or not measured.answers or measured.task == "segmentation":
+            return None
+        return Reference(of_table(measured.task, names, measured.answers), names, str(digest))
+
+
+def names_of(classes: Sequence[str]) -> list[str]:
+    """Of the scores' columns; a single target may have no name."""
+    return list(classes) or ["value"]
+
+
+def of_table(task: str, names: Sequence[str], rows: Rows) -> Kept:
+    """A table of predictions as models.prediction_table writes it, as answers are kept."""
+    told: dict[str, Callable[[Sequence[str], Rows], Kept]] = {
+        "classification": _classes,
+        "heads": _heads,
+        "multilabel": _labels,
+        "regression": _values,
+    }
+    return told[task](names, rows)
+
+
+def _classes(names: Sequence[str], rows: Rows) -> Kept:
+    return Kept([row["predicted"][:LONGEST] for row in rows], _column(rows, "probability"), _shares(names, rows))
+
+
+def _heads(names: Sequence[str], rows: Rows) -> Kept:
+    heads = heads_in(names)
+    choice = [SEVERAL.join(row[f"predicted:{head.name}"] for head in heads)[:LONGEST] for row in rows]
+    confidence = np.mean([_column(rows, f"probability:{head.name}") for head in heads], axis=0)
+    return Kept(choice, confidence, _shares(names, rows))
+
+
+def _labels(names: Sequence[str], rows: Rows) -> Kept:
+    choice, probs = [row["predicted"][:LONGEST] for row in rows], _table(rows, [f"p:{name}" for name in names])
+    return Kept(choice, None, None) if probs is None else Kept(choice, sureness(probs), stepped(probs))
+
+
+def _values(names: Sequence[str], rows: Rows) -> Kept:
+    values = _table(rows, [f"predicted:{name}" for name in names])
+    return Kept(None, None, None if values is None else values.astype(np.float32))
+
+
+def _shares(names: Sequence[str], rows: Rows) -> Array | None:
+    probs = _table(rows, [f"p:{name}" for name in names])
+    return None if probs is None else stepped(probs)
+
+
+def _table(rows: Rows, columns: Sequence[str]) -> Array | None:
+    """(rows, columns); None where the table does not have them, as where there are too many classes."""
+    if any(column not in rows[0] for column in columns):
+        return None
+    return np.array([[float(row[column]) for column in columns] for row in rows])
+
+
+def _column(rows: Rows, name: str) -> Array:
+    return np.array([float(row[name]) for row in rows])

@@ -1,0 +1,194 @@
+// The queue: sweeps with their jobs, curves and lines while they train.
+import { at, attempt, button, count, el, fill, keyed, tag, when, span } from "./dom.js";
+import { get, post } from "./api.js";
+import { Chart } from "./chart.js";
+import { forget, linesOf, rowsOf } from "./reports.js";
+import { isShare, lowerIsBetter, merit, title, words, written } from "./vocabulary.js";
+
+export let jobs = [];
+let models = [];
+const open = new Set(); // jobs whose details are shown
+const KIND = { queued: "", running: "busy", succeeded: "good", failed: "bad", dead: "bad", cancelled: "" };
+const OPEN = ["queued", "running"];
+const CHARTS = 3; // sweeps, from the newest on, whose curves are drawn over one another
+const CURVES = 40; // of one such chart
+
+export async function refreshJobs() {
+  jobs = await get("/api/jobs?limit=200");
+  drawJobs();
+}
+
+// Those that run, which is what changes while nothing begins or ends.
+export async function refreshRunning() {
+  const running = new Map((await get("/api/jobs?state=running&limit=200")).map((job) => [job.id, job]));
+  jobs = jobs.map((job) => running.get(job.id) ?? job);
+  drawJobs();
+}
+
+export function showModels(known) {
+  models = known;
+  drawJobs();
+}
+
+export function countJobs(counts) {
+  const told = Object.entries(counts).map(([state, number]) => `${count(number)} ${state}`);
+  fill(at("counts"), told.length ? told.join(", ") : "Nothing was started yet.");
+}
+
+const groupOf = (job) => (job.sweep_id === null ? "measurements" : `sweep ${job.sweep_id}`);
+
+export function drawJobs() {
+  const groups = new Map();
+  for (const job of jobs) groups.set(groupOf(job), [...(groups.get(groupOf(job)) ?? []), job]);
+  const list = [...groups].map(([name, own], place) => ({ name, jobs: [...own].reverse(), drawn: place < CHARTS }));
+  if (!list.length) fill(at("jobs"), el("p", { className: "note", data: { testid: "no-jobs" } }, "No job yet: drop a grid above."));
+  else if (!at("jobs").known) at("jobs").replaceChildren();
+  if (list.length) keyed(at("jobs"), list, (group) => group.name, makeGroup, updateGroup);
+}
+
+function makeGroup(group) {
+  const node = el("section", { className: "sweep", data: { testid: "sweep" } });
+  node.head = el("header", {});
+  node.chart = null;
+  node.list = el("ul", { className: "list" });
+  node.append(node.head, node.list);
+  return node;
+}
+
+function updateGroup(node, group) {
+  const going = group.jobs.filter((job) => OPEN.includes(job.state));
+  const done = group.jobs.length - going.length;
+  const name = group.name === "measurements" ? "Measurements of deployed models" : `${group.name[0].toUpperCase()}${group.name.slice(1)} for ${group.jobs[0].endpoint}`;
+  fill(node.head, el("h3", {}, name), el("div", { className: "row" }, el("span", { className: "note" }, `${done} of ${group.jobs.length} done`),
+    going.length > 1 ? button("Cancel all", () => attempt(() => Promise.all(going.map((job) => post(`/api/jobs/${job.id}/cancel`)))), { kind: "small operator", "data-keep": "cancel-all" }) : null));
+  const differing = differences(group.jobs);
+  keyed(node.list, group.jobs, (job) => job.id, makeJob, (own, job) => updateJob(own, job, differing));
+  if (group.drawn) overlay(node, group.jobs);
+}
+
+// All trainings of a sweep over one another, by their figure of merit.
+async function overlay(node, own) {
+  const trained = own.filter((job) => job.kind === "train" && job.figures).slice(-CURVES);
+  if (own.length < 2 || !trained.length) return;
+  const name = merit(trained[0].figures);
+  if (!name) return;
+  if (!node.chart) {
+    node.chart = new Chart(`${title(name.replace("val/", ""))}, validation`, { share: isShare(name) });
+    node.list.before(node.chart.node);
+  }
+  const rows = await Promise.all(trained.map((job) => rowsOf(job)));
+  const series = trained.map((job, place) => ({ name: `job ${job.id}`, color: job.state === "running" ? "val" : "line", points: points(rows[place], name) }));
+  const best = bestOf(series, name);
+  if (best && best.color === "line") best.color = "accent";
+  node.chart.update(series);
+}
+
+function bestOf(series, name) {
+  const last = (one) => one.points.at(-1)?.[1];
+  const found = series.filter((one) => one.points.length).sort((a, b) => (lowerIsBetter(name) ? last(a) - last(b) : last(b) - last(a)));
+  return found[0];
+}
+
+const points = (rows, name) => rows.filter((row) => typeof row[name] === "number").map((row) => [row.step ?? row.epoch ?? 0, row[name]]);
+const keyOf = (override) => override.slice(0, override.indexOf("="));
+
+// The overrides that are not the same in all jobs of a sweep; of a single job all of them.
+function differences(own) {
+  if (own.length < 2) return null;
+  const seen = new Map();
+  for (const job of own) for (const line of job.overrides) seen.set(keyOf(line), (seen.get(keyOf(line)) ?? new Set()).add(line));
+  return new Set([...seen].filter(([, values]) => values.size > 1).map(([key]) => key));
+}
+
+function makeJob(job) {
+  const node = el("li", { className: "job", data: { testid: "job", job: job.id } });
+  node.toggle = el("button", { type: "button", className: "number", "aria-expanded": "false", on: { click: () => toggle(node, job.id) } }, `job ${job.id}`);
+  node.line = el("div", { className: "line" });
+  node.settings = el("div", { className: "words" });
+  node.figure = el("div", { className: "figure" });
+  node.state = el("div", { className: "row" });
+  node.line.append(node.toggle, node.settings, node.figure, node.state);
+  node.append(node.line);
+  return node;
+}
+
+function updateJob(node, job, differing) {
+  node.dataset.state = job.state;
+  const lines = job.kind === "train" ? job.overrides.filter((line) => !differing || differing.has(keyOf(line))) : [`measures=model ${job.subject_id}`];
+  fill(node.settings, ...lines.map((line) => el("span", { title: line }, `${spoken(keyOf(line))} `, el("b", {}, line.slice(line.indexOf("=") + 1)))));
+  const name = merit(job.figures);
+  fill(node.figure, ...(name ? [written(name, job.figures[name]), el("small", {}, progress(job))] : []));
+  fill(node.state, tag(job.cancel_requested && job.state === "running" ? "stopping" : job.state, KIND[job.state]), ...acts(job));
+  if (open.has(job.id)) detail(node, job);
+}
+
+const BACK = () => Object.fromEntries(Object.entries(words.short).map(([name, key]) => [key, name]));
+const spoken = (key) => (BACK()[key] ?? key.split(".").at(-1)).toLowerCase().replaceAll("_", " ");
+const progress = (job) => (typeof job.figures.epoch === "number" ? `after epoch ${job.figures.epoch + 1}` : `step ${job.figures.step ?? "–"}`);
+
+function acts(job) {
+  const act = (label, path, json) => button(label, (event) => attempt(() => post(`/api/jobs/${job.id}/${path}`, json), event.currentTarget), { kind: "small operator", "data-testid": path, "data-keep": `${path}-${job.id}` });
+  if (job.state === "queued") return [act("First", "priority", { priority: Math.min(100, highest() + 1) }), act("Cancel", "cancel")];
+  if (job.state === "running") return job.cancel_requested ? [] : [act("Cancel", "cancel")];
+  return ["failed", "cancelled", "dead"].includes(job.state) ? [act("Try again", "retry")] : [];
+}
+
+const highest = () => Math.max(0, ...jobs.filter((job) => job.state === "queued").map((job) => Math.min(job.priority, 99)));
+
+function toggle(node, number) {
+  const shown = !open.has(number);
+  open[shown ? "add" : "delete"](number);
+  node.toggle.setAttribute("aria-expanded", String(shown));
+  if (shown) return detail(node, jobs.find((job) => job.id === number));
+  node.detail?.remove();
+  node.detail = null;
+  forget(number);
+  return undefined;
+}
+
+// Curves, lines, and how it ended.
+async function detail(node, job) {
+  if (!node.detail) {
+    node.detail = el("div", { className: "detail", data: { testid: "job-detail" } });
+    node.facts = el("p", { className: "note" });
+    node.curves = el("div", { className: "charts" });
+    node.charts = new Map();
+    node.log = el("pre", { className: "log", tabindex: 0, "aria-label": `lines of job ${job.id}`, data: { testid: "log" } });
+    node.detail.append(node.facts, node.curves, node.log);
+    node.append(node.detail);
+  }
+  fill(node.facts, ...ending(job));
+  const [rows, lines] = await Promise.all([rowsOf(job), linesOf(job)]);
+  if (!node.detail) return;
+  curves(node, rows);
+  write(node.log, [...lines, job.error ? `\n${job.error}` : ""].join("\n").trim() || "no line yet");
+}
+
+function ending(job) {
+  const model = models.find((one) => one.id === job.model_id);
+  const facts = [`priority ${job.priority}`, job.attempt ? `attempt ${job.attempt} of ${job.max_attempts}` : "", job.worker ? `on ${job.worker}` : ""].filter(Boolean);
+  const time = job.started ? [" · started ", when(job.started), job.ended ? ` · took ${span(job.ended - job.started)}` : ""] : [" · waits since ", when(job.created)];
+  return [facts.join(" · "), ...time, model ? ` · became ${model.name} ${model.version}${model.verdict ? `: ${model.verdict.why}` : ""}` : ""];
+}
+
+// Stays at the end where the reader is at the end.
+function write(log, text) {
+  if (log.textContent === text) return;
+  const end = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+  log.textContent = text;
+  if (end) log.scrollTop = log.scrollHeight;
+}
+
+// One chart a figure, training and validation over one another.
+function curves(node, rows) {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => key.includes("/"));
+  const figures = [...new Set(names.map((key) => key.slice(key.indexOf("/") + 1)))];
+  for (const figure of figures) {
+    if (!node.charts.has(figure)) {
+      node.charts.set(figure, new Chart(title(figure), { share: isShare(figure) }));
+      node.curves.append(node.charts.get(figure).node);
+    }
+    node.charts.get(figure).update(["train", "val"].filter((stage) => names.includes(`${stage}/${figure}`))
+      .map((stage) => ({ name: stage, color: stage, points: points(rows, `${stage}/${figure}`) })));
+  }
+}

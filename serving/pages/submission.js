@@ -1,0 +1,119 @@
+// The drop zone for a grid: what it would start is told before it is started.
+import { at, button, count, el, fill, tell } from "./dom.js";
+import { call } from "./api.js";
+import { words } from "./vocabulary.js";
+
+const PAUSE = 400; // ms after the last key, before the server is asked
+const EXAMPLE = { models: "simple_cnn", EPOCHS: 3, LEARNING_RATE: [0.001, 0.003], NUM_FILTERS: [16, 32] };
+
+let timer = null;
+let asked = 0;
+const parts = {};
+
+export function drawSubmission() {
+  parts.file = el("input", { type: "file", accept: ".json,application/json", "aria-describedby": "grid-hint", data: { testid: "grid-file" } });
+  parts.drop = el("label", { className: "drop", data: { testid: "grid-drop" } }, parts.file,
+    el("strong", {}, "Drop a JSON grid here"), el("span", { className: "note", id: "grid-hint" }, "or click to choose a file, or write it below"));
+  parts.text = el("textarea", { rows: 6, spellcheck: "false", placeholder: JSON.stringify(EXAMPLE), data: { testid: "grid" } });
+  parts.models = el("datalist", { id: "models-offered" });
+  parts.model = el("input", { list: "models-offered", placeholder: "as the grid, or the worker", autocomplete: "off", spellcheck: "false", data: { testid: "choose-model" } });
+  parts.name = el("input", { value: "main", pattern: "[a-z0-9][a-z0-9_.\\-]{0,63}", maxlength: 64, data: { testid: "name" } });
+  parts.priority = el("input", { type: "number", min: -100, max: 100, value: 0 });
+  parts.told = el("div", { className: "body", "aria-live": "polite", data: { testid: "plan" } });
+  parts.start = button("Start", start, { kind: "main", disabled: true, "data-testid": "start" });
+  parts.example = button("Show me an example", () => write(EXAMPLE), { kind: "plain", "data-testid": "example" });
+  at("submission").append(parts.drop, labelled("grid", parts.text),
+    el("div", { className: "form" }, labelled("model", parts.model), parts.models, labelled("endpoint", parts.name), labelled("priority", parts.priority)),
+    parts.told, el("div", { className: "row" }, parts.start, parts.example));
+  listen();
+}
+
+const labelled = (name, control) => el("label", { className: "field" }, name, control);
+
+// The project's own networks; any other name is one of timm's.
+export const offer = () => fill(parts.models, ...words.options.models.filter((name) => name !== "timm").map((name) => el("option", { value: name })));
+
+function listen() {
+  parts.file.addEventListener("change", () => { read(parts.file.files); parts.file.value = ""; });
+  parts.text.addEventListener("input", later);
+  parts.model.addEventListener("change", choose);
+  const over = (on) => parts.drop.classList.toggle("over", on);
+  for (const kind of ["dragenter", "dragover"]) document.addEventListener(kind, (event) => { event.preventDefault(); over(true); });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    read(event.dataTransfer?.files ?? []);
+  });
+}
+
+async function read(files) {
+  if (!files.length) return;
+  if (files.length > 1) tell("One grid at a time: the first file is taken");
+  if (files[0].size > 1 << 20) return tell("This file is too large for a grid");
+  parts.text.value = await files[0].text();
+  look();
+}
+
+function write(grid) {
+  parts.text.value = JSON.stringify(grid, null, 2);
+  look();
+}
+
+// A chosen model becomes part of the grid that is seen: what is shown is what is sent.
+function choose() {
+  let grid;
+  try { grid = JSON.parse(parts.text.value || "{}"); } catch { return tell("The grid is no JSON yet"); }
+  delete grid.MODEL;
+  const { models, ...rest } = grid;
+  const model = parts.model.value.trim();
+  return write(model ? { models: model, ...rest } : rest);
+}
+
+function later() {
+  clearTimeout(timer);
+  parts.start.disabled = true;
+  timer = setTimeout(look, PAUSE);
+}
+
+// Asks the server what this grid is; nothing is started.
+async function look() {
+  clearTimeout(timer);
+  const mine = ++asked;
+  parts.start.disabled = true;
+  if (!parts.text.value.trim()) {
+    fill(parts.start, "Start");
+    return fill(parts.told);
+  }
+  try {
+    const found = await call("POST", "/api/jobs?dry_run=true", { body: parts.text.value });
+    if (mine === asked) planned(found);
+  } catch (error) {
+    if (mine === asked) fill(parts.told, el("p", { className: "failure", data: { testid: "grid-error" } }, error.message));
+  }
+}
+
+function planned({ size, choices, unknown }) {
+  const many = Object.values(choices).filter((values) => values.length > 1).map((values) => values.length);
+  const product = many.length > 1 ? `${many.join(" × ")} = ` : "";
+  fill(parts.told,
+    el("p", { className: "sizes", data: { testid: "size" } }, `${product}${count(size)} ${size === 1 ? "job" : "jobs"}`),
+    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", {}, key), el("dd", {}, values.map(String).join(", "))))),
+    Object.keys(unknown).length ? el("div", { data: { testid: "unknown" } }, el("h3", {}, "Left out"), el("dl", { className: "plan" }, Object.entries(unknown).map(([key, help]) => el("div", {}, el("dt", {}, key), el("dd", {}, help))))) : null);
+  fill(parts.start, size === 1 ? "Start 1 job" : `Start ${count(size)} jobs`);
+  parts.start.disabled = false;
+}
+
+async function start() {
+  if (!parts.name.reportValidity() || !parts.priority.reportValidity()) return;
+  parts.start.disabled = true;
+  try {
+    const query = new URLSearchParams({ name: parts.name.value, priority: parts.priority.value || "0" });
+    const found = await call("POST", `/api/jobs?${query}`, { body: parts.text.value, headers: { "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") } });
+    tell(`${found.size === 1 ? "1 job waits" : `${count(found.size)} jobs wait`} in sweep ${found.sweep}`);
+    at("work").scrollIntoView();
+  } catch (error) {
+    tell(error.message, 12);
+  }
+  parts.start.disabled = false;
+}

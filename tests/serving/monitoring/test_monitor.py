@@ -1,0 +1,166 @@
+"""Answers are kept in batches, none of them holds another back, and windows of them are judged once."""
+
+import json
+import logging
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from serving.monitoring import monitor as module
+from serving.monitoring.monitor import Monitor
+from serving.monitoring.windows import Place, Windows
+from serving.tables import drift, prediction
+from tests.serving.monitoring.conftest import answered, logits_of, register
+
+SHIFTED = {"shares": [0.6, 0.2, 0.2]}
+
+
+def rows(parts, table=prediction):
+    with parts.database.read() as connection:
+        return connection.execute(select(table).order_by(table.c.id)).all()
+
+
+def monitor_of(parts, keep=1000, days=30.0, **options):
+    return Monitor(parts.database, Windows(parts.store, 200, 0.01), keep, days, **options)
+
+
+def test_an_answer_is_kept_with_what_drift_needs_and_without_its_image(watched):
+    logits = np.log(np.array([[0.1, 0.7, 0.2]], "f4"))
+    watched.monitor.record(answered(logits))
+    watched.monitor.flush()
+    (row,) = rows(watched)
+    assert (row.endpoint, row.generation, row.model_id, row.role) == ("main", 1, 1, "live")
+    assert row.choice == "b" and row.confidence == pytest.approx(0.7) and row.scores == [0.1, 0.7, 0.2]
+    assert len(row.key) == 32 and len(row.image_sha256) == 64 and row.latency_ms == 5.0
+
+
+def test_answers_are_written_by_themselves_and_at_the_end(watched, rng):
+    monitor = monitor_of(watched, seconds=0.05)
+    monitor.record(answered(logits_of(rng, 3)))
+    end = time.monotonic() + 30
+    while len(rows(watched)) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    slow = monitor_of(watched, seconds=3600)
+    slow.record(answered(logits_of(rng, 2)))
+    slow.close()
+    slow.record(answered(logits_of(rng, 1)))  # as after a restart of the application in one process
+    slow.close()
+    monitor.close()
+    assert len(rows(watched)) == 6
+
+
+def test_masks_infinite_logits_and_unknown_models_hold_nobody_back(watched, rng):
+    good, mask, broken, foreign = answered(logits_of(rng, 4))
+    broken = replace(broken, logits=np.array([np.nan, 0, 1], "f4"))
+    watched.monitor.record([good, replace(mask, logits=None), broken, replace(foreign, model_id=99)])
+    watched.monitor.flush()
+    assert [row.choice is None for row in rows(watched)] == [False, True, True]
+    assert rows(watched)[2].scores is None
+
+
+def test_what_a_database_that_is_down_does_not_take_is_written_later(watched, rng):
+    watched.monitor.record(answered(logits_of(rng, 5)))
+    prediction.drop(watched.database.engine)
+    with pytest.raises(SQLAlchemyError):
+        watched.monitor.flush()
+    prediction.create(watched.database.engine)
+    watched.monitor.record(answered(logits_of(rng, 1), name="later"))
+    watched.monitor.flush()
+    assert [row.key for row in rows(watched)] == [
+        one.id for one in answered(logits_of(rng, 5)) + answered(logits_of(rng, 1), name="later")
+    ]
+
+
+def test_answers_beyond_what_fits_are_counted_not_kept(watched, rng, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 10)
+    monitor = monitor_of(watched, seconds=3600)
+    for _ in range(3):
+        monitor.record(answered(logits_of(rng, 4)))
+    assert monitor.lost == 4
+    monitor.close()
+    assert len(rows(watched)) == 8
+
+
+def test_nothing_is_kept_where_nothing_is_asked_for(watched, rng):
+    monitor = monitor_of(watched, keep=0)
+    monitor.record(answered(logits_of(rng, 4)))
+    monitor.flush()
+    assert rows(watched) == []
+
+
+def test_old_answers_and_too_many_go(watched, rng):
+    monitor = monitor_of(watched, keep=7, days=1.0)
+    monitor.record(answered(logits_of(rng, 5), name="old", at=time.time() - 2 * 86_400))
+    monitor.record(answered(logits_of(rng, 10), name="new"))
+    monitor.flush()
+    assert len(rows(watched)) == 7
+    assert [row.key for row in rows(watched)] == [one.id for one in answered(logits_of(rng, 10), name="new")][3:]
+
+
+def fed(parts, rng, count, **how):
+    """Answers given to the monitor and written."""
+    shift = {key: how.pop(key) for key in ("shares", "sharpness") if key in how}
+    parts.monitor.record(answered(logits_of(rng, count, **shift), **how))
+    parts.monitor.flush()
+
+
+def test_windows_are_judged_once_and_the_history_tells_where_drift_begins_and_ends(watched, rng, caplog):
+    caplog.set_level(logging.WARNING)
+    fed(watched, rng, 450)
+    assert [row.drifted for row in rows(watched, drift)] == [False, False]
+    fed(watched, rng, 350, **SHIFTED)  # with the 50 that waited: one window partly shifted, one wholly
+    fed(watched, rng, 200, **SHIFTED)
+    fed(watched, rng, 200)
+    told = [row.drifted for row in rows(watched, drift)]
+    assert told == [False, False, True, True, True, False] and len(caplog.records) == 3
+    assert "main, generation 1: drift: the share of a is 0." in caplog.text
+    lines = [line for line in watched.deployments.history() if line["actor"] == "monitoring"]
+    assert [line["action"] for line in lines] == ["drift ended", "drift"]
+    assert watched.deployments.broken() is None and lines[1]["why"] == rows(watched, drift)[2].why
+
+
+def test_windows_go_on_where_they_were_after_a_restart(watched, rng):
+    fed(watched, rng, 300)
+    again = Windows(watched.store, 200, 0.01)
+    place = Place("main", 1, 1)
+    assert again.check(place) == [] and again.waiting(place) == 100
+    fed(watched, rng, 100, name="more")
+    assert again.waiting(place) == 0 and len(rows(watched, drift)) == 2
+
+
+def test_each_generation_begins_its_own_window_and_candidates_are_not_in_it(watched, rng):
+    second = register(watched, 2, 0.95)
+    fed(watched, rng, 150)
+    fed(watched, rng, 150, generation=2, model_id=second)
+    fed(watched, rng, 150, generation=2, model_id=1, role="shadow", **SHIFTED)
+    fed(watched, rng, 150, generation=2, model_id=1, role="canary", **SHIFTED)
+    assert rows(watched, drift) == []
+    fed(watched, rng, 50, generation=2, model_id=second)
+    (window,) = rows(watched, drift)
+    assert (window.generation, window.model_id, window.answers, window.drifted) == (2, second, 200, False)
+
+
+def test_a_model_without_a_reference_is_watched_without_drift(watched, rng):
+    bare = register(watched, 3, 0.95, predictions=None)
+    fed(watched, rng, 250, generation=2, model_id=bare)
+    assert rows(watched, drift) == [] and len(rows(watched)) == 250
+
+
+def test_old_windows_go_with_their_answers(watched, rng):
+    fed(watched, rng, 200)
+    watched.monitor.days, watched.monitor._tidied = 1e-9, 0.0
+    time.sleep(0.3)
+    watched.monitor.flush()
+    with watched.database.read() as connection:
+        counts = [connection.execute(select(func.count()).select_from(table)).scalar() for table in (prediction, drift)]
+    assert counts[0] == 0 and counts[1] == 0
+
+
+def test_scores_are_plain_numbers_in_the_database(watched, rng):
+    fed(watched, rng, 1)
+    assert json.loads(json.dumps(rows(watched)[0].scores)) == rows(watched)[0].scores

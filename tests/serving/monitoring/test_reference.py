@@ -1,0 +1,71 @@
+"""What a run wrote of its evaluation set and what the server keeps of its answers are the same quantities."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from serving.monitoring.reference import References, names_of, of_table
+from serving.monitoring.scores import MOST_SCORES, STEPS, kept
+from tests.serving.monitoring.conftest import CLASSES, logits_of, register, table_of
+
+HEADS = ["digit=0", "digit=1", "digit=2", "colour=red", "colour=blue"]
+CASES = {
+    "classification": (CLASSES, 3, None),
+    "heads": (HEADS, 5, [1.5, 0.7]),
+    "multilabel": (["cat", "dog"], 2, 1.3),
+    "regression": (["price", "size"], 2, None),
+}
+
+
+def target_of(task, logits):
+    if task == "heads":
+        return np.stack([logits[:, :3].argmax(1), 3 + logits[:, 3:].argmax(1)], axis=1)
+    return logits.argmax(1) if task == "classification" else logits > 0 if task == "multilabel" else logits
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_a_runs_table_is_read_as_its_answers_are_kept(task, rng):
+    classes, columns, temperature = CASES[task]
+    logits = rng.normal(0, 3, (50, columns))
+    rows = list(csv.DictReader(io.StringIO(table_of(task, classes, logits, target_of(task, logits), temperature))))
+    then, now = of_table(task, classes, rows), kept(task, classes, logits, temperature)
+    assert then.choice == now.choice
+    assert (then.confidence is None) == (now.confidence is None) == (task == "regression")
+    if now.confidence is not None:
+        np.testing.assert_allclose(then.confidence, now.confidence, atol=1e-6)
+    step = 0 if task == "regression" else 1 / STEPS
+    np.testing.assert_allclose(then.scores, now.scores, atol=step + 1e-9, rtol=1e-6)
+    assert (np.abs(then.scores - now.scores) < 1e-6).mean() > 0.99
+
+
+def test_of_very_many_classes_choice_and_confidence_are_kept_alone(rng):
+    classes = [str(number) for number in range(MOST_SCORES + 1)]
+    logits = rng.normal(0, 3, (9, len(classes)))
+    now = kept("classification", classes, logits, None)
+    rows = list(csv.DictReader(io.StringIO(table_of("classification", classes, logits, logits.argmax(1)))))
+    then = of_table("classification", classes, rows)
+    assert now.scores is None and then.scores is None and then.choice == now.choice
+
+
+def test_a_single_target_without_a_name_has_one():
+    assert names_of([]) == ["value"] and names_of(["price"]) == ["price"]
+
+
+def test_the_first_evaluation_is_the_reference_not_one_on_another_models_set(watched):
+    from serving.package import Measurement
+    from tests.serving.conftest import put
+    from tests.serving.material import OTHER_SET, SET
+
+    other = logits_of(np.random.default_rng(9), 30)
+    told = put(watched, table_of("classification", CLASSES, other, other.argmax(1)).encode())
+    with watched.database.alone() as connection:
+        measured = Measurement(set_digest=OTHER_SET, split="test", images=30, figures={}, predictions=told)
+        watched.store.measure(connection, 1, measured)
+    reference = References(watched.store).of(1)
+    assert (reference.images, reference.set_digest, reference.names) == (1000, SET, CLASSES)
+
+
+def test_a_model_without_predictions_has_no_reference(watched):
+    assert References(watched.store).of(register(watched, 2, 0.1, predictions=None)) is None

@@ -1,0 +1,50 @@
+"""tune.scheduler=pbt: what changes when a trial goes on from a better one's weights.
+
+Population-based training (Jaderberg et al. 2017, arXiv:1711.09846): every so many epochs the worst quarter of the
+trials take over the weights and values of the best quarter, and change some of the values. Only numbers that a training
+can change in its middle are changed; all else comes with the weights.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tuning.space import Parameter, Value, Values
+
+MOVABLE = ("optimizers.", "task.", "datamodule.augment.")
+FACTORS = (0.8, 1.2)
+RESAMPLED = 0.25  # of the changes; the others are steps by one of the factors
+
+
+def is_movable(parameter: Parameter) -> bool:
+    """Whether a training can go on with another value of it."""
+    return parameter.kind != "choice" and parameter.key.startswith(MOVABLE)
+
+
+def explored(parameters: Sequence[Parameter], values: Values, rng: np.random.Generator) -> Values:
+    """The values that a trial goes on with, from those of the trial whose weights it takes over."""
+    found = dict(values)
+    for parameter in parameters:
+        if parameter.key in found and is_movable(parameter):
+            found[parameter.key] = _moved(parameter, float(found[parameter.key]), rng)
+    return found
+
+
+def _moved(parameter: Parameter, value: float, rng: np.random.Generator) -> Value:
+    moved = _drawn(parameter, rng) if rng.random() < RESAMPLED else value * rng.choice(FACTORS)
+    return within(parameter, moved)
+
+
+def _drawn(parameter: Parameter, rng: np.random.Generator) -> float:
+    if parameter.log:
+        return float(np.exp(rng.uniform(np.log(parameter.low), np.log(parameter.high))))
+    return float(rng.uniform(parameter.low, parameter.high))
+
+
+def within(parameter: Parameter, value: float) -> Value:
+    """The nearest value that the parameter can have."""
+    step = parameter.step or (1 if parameter.kind == "int" else None)
+    if step is not None:
+        value = parameter.low + round((value - parameter.low) / step) * step
+    value = float(min(max(value, parameter.low), parameter.high))
+    return round(value) if parameter.kind == "int" else value
