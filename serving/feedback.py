@@ -17,16 +17,18 @@ from serving.deployments import Deployments
 from serving.faults import step
 from serving.feedback_files import FEEDBACK, IMAGES, Shelf, encoded
 from serving.feedback_labels import checked_label, is_known, settled
+from serving.settings import MEBIBYTE
 from serving.tables import endpoint, feedback, model, prediction
 
 MOST_MARKED = 10_000  # rows at once
 
 
 class Feedback:
-    """Of a store. most: images of an endpoint; further ones are refused."""
+    """Of a store. most, most_bytes: images of an endpoint and their size; further ones are refused."""
 
-    def __init__(self, root: Path, deployments: Deployments, most: int) -> None:
-        self.root, self.deployments, self.database, self.most = root, deployments, deployments.database, most
+    def __init__(self, root: Path, deployments: Deployments, most: int, most_bytes: int) -> None:
+        self.root, self.deployments, self.database = root, deployments, deployments.database
+        self.most, self.most_bytes = most, most_bytes
 
     def shelf(self, name: str) -> Shelf:
         """Where an endpoint's images lie."""
@@ -43,27 +45,38 @@ class Feedback:
         self.deployments.get(name)
         label, stored = checked_label(label), encoded(image)
         with self.database.read() as connection:
-            self._require_room(connection, name, image_sha256)
+            self._require_room(connection, name, image_sha256, len(stored))
         file_sha256 = self.shelf(name).put(stored)
         step("feedback-file")
         row: dict[str, Any] = {"endpoint": name, "prediction": key, "image_sha256": image_sha256}
-        row |= {"file_sha256": file_sha256, "label": label, "actor": actor, "at": time.time(), "consumed": None}
+        row |= {
+            "file_sha256": file_sha256,
+            "bytes": len(stored),
+            "label": label,
+            "actor": actor,
+            "at": time.time(),
+            "consumed": None,
+        }
         with self.database.alone() as connection:
             number = self._kept(connection, row | self._of_model(connection, name, key, label))
         step("feedback-row")
         self.lay_out(name)
         return self.get(number)
 
-    def _require_room(self, connection: Connection, name: str, image_sha256: str) -> None:
+    def _require_room(self, connection: Connection, name: str, image_sha256: str, size: int) -> None:
         here = feedback.c.endpoint == name
         known = select(feedback.c.id).where(here, feedback.c.image_sha256 == image_sha256).limit(1)
         if connection.execute(known).first() is not None:
             return
-        count = select(func.count(feedback.c.file_sha256.distinct())).where(here)
-        if connection.execute(count).scalar_one() >= self.most:
+        used = select(func.count(feedback.c.file_sha256.distinct()), func.coalesce(func.sum(feedback.c.bytes), 0))
+        count, taken = connection.execute(used.where(here)).one()
+        if count >= self.most:
             raise Full(
-                errno.EDQUOT, f"{name} has {self.most:,} corrected images: delete some, or raise serving.max_feedback"
+                errno.EDQUOT, f"{name} has {count:,} corrected images: delete some, or raise serving.max_feedback"
             )
+        if taken + size > self.most_bytes:
+            told = f"{name} has {taken / MEBIBYTE:,.0f} MiB of corrected images"
+            raise Full(errno.EDQUOT, f"{told}: delete some, or raise serving.max_feedback_mib")
 
     def _of_model(self, connection: Connection, name: str, key: str | None, label: str | None) -> dict[str, Any]:
         """Which model was wrong, the live one where the prediction is not known, and whether it knows the label."""

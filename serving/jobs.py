@@ -191,18 +191,13 @@ class Queue:
             return self._shown(connection, connection.execute(query).all())
 
     def _shown(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
-        """With the worker's name and the newest figures."""
+        """With the worker's name and the newest figures of the attempt."""
         names = {row.id: row.name for row in connection.execute(select(worker.c.id, worker.c.name))}
+        figures = _newest_figures(connection, [row.id for row in rows])
         return [
-            dict(row._mapping) | {"worker": names.get(row.worker_id), "figures": self._newest_figures(connection, row)}
+            dict(row._mapping) | {"worker": names.get(row.worker_id), "figures": figures.get((row.id, row.fence))}
             for row in rows
         ]
-
-    def _newest_figures(self, connection: Connection, row: Row[Any]) -> Any:
-        query = select(job_event.c.payload).where(
-            job_event.c.job_id == row.id, job_event.c.fence == row.fence, job_event.c.kind == "figures"
-        )
-        return connection.execute(query.order_by(job_event.c.seq.desc()).limit(1)).scalar()
 
     def events(
         self, number: int, fence: int = 0, after: int = 0, limit: int = 1000, kind: str | None = None
@@ -215,3 +210,14 @@ class Queue:
             self._row(connection, number)
             rows = connection.execute(query.order_by(job_event.c.fence, job_event.c.seq).limit(limit))
             return [dict(row._mapping) for row in rows]
+
+
+def _newest_figures(connection: Connection, jobs: Sequence[int]) -> dict[tuple[int, int], Any]:
+    """The last that was reported, by job and fence."""
+    attempt = job_event.c.job_id, job_event.c.fence
+    told = select(*attempt, func.max(job_event.c.seq).label("seq")).where(
+        job_event.c.job_id.in_(jobs), job_event.c.kind == "figures"
+    )
+    last = told.group_by(*attempt).subquery()
+    same = and_(*(job_event.c[name] == last.c[name] for name in ("job_id", "fence", "seq")))
+    return {(row.job_id, row.fence): row.payload for row in connection.execute(select(job_event).join(last, same))}

@@ -18,7 +18,7 @@ from serving.monitoring.answered import Answered
 from serving.monitoring.monitor import Monitor
 from serving.monitoring.windows import Windows
 from serving.promotion import Rule
-from serving.settings import ServingSettings
+from serving.settings import MEBIBYTE, ServingSettings
 from serving.store import Store, Verify
 from serving.submission import Submission
 from serving.tokens import Tokens
@@ -80,5 +80,5 @@ def assemble(
         serving,
         monitor,
         metrics,
-        Feedback(root, deployments, settings.max_feedback),
+        Feedback(root, deployments, settings.max_feedback, int(settings.max_feedback_mib * MEBIBYTE)),
     )

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
 MEBIBYTE = 1 << 20
 OF_JOBS = ("lease_seconds", "max_attempts", "max_jobs_of_a_sweep", "max_model_mib")
-OF_MONITORING = ("keep_days", "drift_window")
+OF_MONITORING = ("keep_days", "drift_window", "max_feedback_mib")
 OR_NONE = (
     "keep_models",
     "reach",
@@ -53,6 +53,7 @@ class ServingSettings:
     drift_window: int = 500
     drift_alpha: float = 0.01
     max_feedback: int = 10_000
+    max_feedback_mib: float = 2048.0
 
     def __post_init__(self) -> None:
         for key in (*OF_JOBS, *OF_PREDICTIONS, *OF_MONITORING):

@@ -213,6 +213,7 @@ feedback = Table(
     Column("model_id", ForeignKey("model.id")),  # that gave the answer
     Column("image_sha256", String(64), nullable=False),  # of the bytes as they were sent
     Column("file_sha256", String(64), nullable=False),  # of the stored image, which is its name
+    Column("bytes", Integer, nullable=False),
     Column("label", String(200)),  # null: the answer was wrong, and nobody knows what is right
     Column("known", Boolean, nullable=False),  # whether the label is one that the model can give
     Column("actor", String(80), nullable=False),

@@ -8,9 +8,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -22,15 +21,17 @@ from models.settings import TrainerSettings, duration
 from models.task import ImageTask
 from models.training import device_of, make_task, prepare_torch, settle_choices
 from tuning import auto_report, verdicts
-from tuning.arms import Arm, arms
+from tuning.arms import arms
 from tuning.auto_optimizer import search, short_training
-from tuning.auto_settings import AutoSettings, SearchSettings
+from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.automatic_settings import AutomaticSettings, limits_of
 from tuning.batch_size import measured_sizes, pick, told
+from tuning.candidates import Candidate, Clock, figures_of, first_arm, nearest_to_usable, parameters, sized, span
 from tuning.course import Config, Course
 from tuning.halving import sizes
+from tuning.side_by_side import several
 from tuning.verdicts import Verdict
-from utils.build import build, digest, option, settings
+from utils.build import build, digest, settings
 
 log = logging.getLogger(__name__)
 Compose = Callable[[Sequence[str]], Config]
@@ -42,46 +43,6 @@ FEW, HOPELESS = 8, 1.0  # images of a first look, and epochs below which a netwo
 PREPARED_BY = 0.6  # of the networks' share of the time: those not prepared by then are left out
 KEPT = {"trainer": ("speed", "threads"), "datamodule": ("height", "width", "channels")}
 REPORT_S, REPORT_SHARE = 6.0, 0.01  # CPU-seconds for the report, and a share of the time, kept beside the evaluation's
-BUSIEST = 10.0  # times the CPU-seconds
-
-
-@dataclass
-class Candidate:
-    """A way to train: overrides, and once it is prepared its course and what a step takes."""
-
-    name: str
-    overrides: list[str]
-    course: Course | None = None
-    step_s: float = math.inf
-    loss: float = math.inf
-    refused: str = ""
-    latency_ms: float = math.nan  # p95 of one image
-    excess: float = 0.0  # by how many times its limit it breaks the one it breaks most
-
-    @property
-    def images_per_s(self) -> float:
-        return self.course.images_per_step / self.step_s if self.course else 0.0
-
-
-@dataclass
-class Clock:
-    """Seconds from the start of this process."""
-
-    total: float
-    started: float = field(default_factory=lambda: psutil.Process().create_time())
-
-    @property
-    def slowness(self) -> float:
-        """Seconds that passed for one of this process's CPU-seconds: above 1 where others want the cores."""
-        return min(max(self.spent / time.process_time(), 1.0), BUSIEST)
-
-    @property
-    def spent(self) -> float:
-        return self.total - self.left
-
-    @property
-    def left(self) -> float:
-        return self.started + self.total - time.time()
 
 
 class Automatic:
@@ -132,7 +93,7 @@ class Automatic:
     def _network(self, chosen: list[str]) -> Candidate:
         """Networks and image sizes, measured, then compared at equal time."""
         found = [
-            Candidate(" ".join([network, *([f"{size} px"] if size else [])]), [*chosen, *overrides, *_sized(size)])
+            Candidate(" ".join([network, *([f"{size} px"] if size else [])]), [*chosen, *overrides, *sized(size)])
             for network, overrides in self._networks()
             for size in self._sizes()
         ]
@@ -140,19 +101,21 @@ class Automatic:
             self._prepare(one)
         usable = [one for one in found if not one.refused]
         if not usable:
-            raise ValueError(f"experiment=auto: no network works here; {_nearest_to_usable(found)}")
+            raise ValueError(f"experiment=auto: no network works here; {nearest_to_usable(found)}")
         quick = [one for one in usable if self._epochs(one) >= FEWEST_EPOCHS]
         contest = quick or sorted(usable, key=lambda one: one.step_s)[:2]
         best = self._compared(contest, self.wanted.networks_share)
-        rest = "; ".join(f"{one.name}: {_of(one)}" for one in found if one is not best)
+        rest = "; ".join(f"{one.name}: {figures_of(one)}" for one in found if one is not best)
         self._say(
-            "network and image size", best.name, f"{_of(best)}, {self._epochs(best):.0f} epochs fit; {rest or 'given'}"
+            "network and image size",
+            best.name,
+            f"{figures_of(best)}, {self._epochs(best):.0f} epochs fit; {rest or 'given'}",
         )
         if self.limits.given:
             kept = ", ".join(
                 f"{limit.title} at most {getattr(self.limits, limit.key):g}" for limit in self.limits.given
             )
-            self._say("deployment limits", kept, f"it has {_parameters(best):.3g} M, p95 {best.latency_ms:.3g} ms")
+            self._say("deployment limits", kept, f"it has {parameters(best):.3g} M, p95 {best.latency_ms:.3g} ms")
         return best
 
     def _networks(self) -> list[tuple[str, list[str]]]:
@@ -175,8 +138,8 @@ class Automatic:
         for one in found:
             self._vary(one, best)
         chosen = self._compared([one for one in found if not one.refused], self.wanted.augmentations_share)
-        rest = "; ".join(f"{one.name}: {_of(one)}" for one in found if one is not chosen)
-        self._say("augmentation", chosen.name, f"{_of(chosen)}; {rest}")
+        rest = "; ".join(f"{one.name}: {figures_of(one)}" for one in found if one is not chosen)
+        self._say("augmentation", chosen.name, f"{figures_of(chosen)}; {rest}")
         return chosen
 
     def _batch_size(self, course: Course) -> None:
@@ -198,9 +161,10 @@ class Automatic:
         self._measure(replace(best, course=course))
         if self.fixed & {"optimizers", "optimizers.lr", "optimizers.option"}:
             return
-        span = _span(self.wanted.optimizers_share * self.clock.total)
-        given, rules = AutoSettings(max_training_time=span), SearchSettings()
-        found = search(course, arms(course.config["optimizers"], given, rules), given, rules)
+        seconds = span(self.wanted.optimizers_share * self.clock.total)
+        given, rules = AutoSettings(max_training_time=seconds), of_choice(course.config["optimizers"])[1]
+        with several(course, rules) as trainings:
+            found = search(course, arms(course.config["optimizers"], given, rules), given, rules, trainings)
         course.restore()
         course.config["optimizers"] = found.winner.node
         auto_report.write(self.run.folder, found)
@@ -215,7 +179,7 @@ class Automatic:
         kept = REPORT_S * self.clock.slowness + REPORT_SHARE * self.clock.total + 1.5 * judged / best.images_per_s
         seconds = max(1.0, self.clock.left - kept)
         config["schedulers"]["budget"] = round(seconds, 1)
-        config["trainer"]["max_time"] = _span(math.ceil(seconds) + 1)
+        config["trainer"]["max_time"] = span(math.ceil(seconds) + 1)
         config["auto"] = None
         self._say("schedule", f"linear to zero within {seconds:.0f} s", f"{self.clock.left:.0f} s were left of "
                   f"{self.clock.total:.0f}, {kept:.0f} of them for evaluation and report")  # fmt: skip
@@ -277,7 +241,7 @@ class Automatic:
     def _measure(self, one: Candidate) -> None:
         """What a step takes, and so how long the training in full would be."""
         assert one.course is not None
-        make = build(_first_arm().node)
+        make = build(first_arm().node)
         one.course.train(make, 1)
         curve, _ = one.course.train(make, PROBED_STEPS)
         one.step_s = (curve.seconds - curve.judged_seconds) / PROBED_STEPS
@@ -290,7 +254,7 @@ class Automatic:
         image: Tensor = one.course._settling()[0][:1]
         one.latency_ms = 1000 * float(torch.tensor(timed(lambda: net(image), image.device)).quantile(0.95))
         net.train()
-        figures = {"latency_ms": (one.latency_ms, "ms an image"), "parameters": (_parameters(one), "M parameters")}
+        figures = {"latency_ms": (one.latency_ms, "ms an image"), "parameters": (parameters(one), "M parameters")}
         for limit in self.limits.given:
             (has, unit), allowed = figures[limit.key], getattr(self.limits, limit.key)
             if has > allowed:
@@ -316,43 +280,6 @@ class Automatic:
     def _short(self, one: Candidate, seconds: float) -> float:
         assert one.course is not None
         steps = max(PROBED_STEPS, int(seconds / (1.35 * one.step_s)))
-        arm = _first_arm()
+        arm = first_arm()
         curve, _ = short_training(one.course, arm, steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
         return curve.val_loss
-
-
-def _parameters(one: Candidate) -> float:
-    """Millions."""
-    assert one.course is not None
-    return sum(parameter.numel() for parameter in one.course.task.net.parameters()) / 1e6
-
-
-def _nearest_to_usable(found: Sequence[Candidate]) -> str:
-    """Of all that were refused the one that a limit refuses least, else the first."""
-    broken = [one for one in found if one.excess]
-    nearest = min(broken, key=lambda one: one.excess) if broken else found[0]
-    return f"{'the nearest is ' if broken else ''}{nearest.name}: {nearest.refused}"
-
-
-def _first_arm() -> Arm:
-    """What networks are compared with, before an optimizer is chosen: the one that leads in most of the log's cells."""
-    node = option("optimizers", "muon") | {"lr": 0.0055}
-    return Arm("muon", 0.0055, node)
-
-
-def _sized(size: int | None) -> list[str]:
-    return [] if size is None else [f"datamodule.height={size}", f"datamodule.width={size}"]
-
-
-def _of(one: Candidate) -> str:
-    """Its figures in words."""
-    if one.refused:
-        return one.refused
-    speed = f"{one.images_per_s:,.0f} images/s"
-    return f"validation loss {one.loss:.3g}, {speed}" if math.isfinite(one.loss) else f"too slow, {speed}"
-
-
-def _span(seconds: float) -> str:
-    """ "DD:HH:MM:SS", at least a second."""
-    whole = max(1, int(seconds))
-    return f"{whole // 86400:02}:{whole // 3600 % 24:02}:{whole // 60 % 60:02}:{whole % 60:02}"

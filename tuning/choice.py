@@ -5,7 +5,6 @@ Every choice goes into the configuration as a literal, so that a reproduced or r
 
 import copy
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,7 +23,7 @@ from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.batch_size import measured_sizes, pick, told
 from tuning.course import Config, Course, State, copied, with_state
 from tuning.rate_finder import find_rate
-from tuning.side_by_side import at_once, side_by_side
+from tuning.side_by_side import several
 from utils.build import build, settings
 
 log = logging.getLogger(__name__)
@@ -64,19 +63,13 @@ def _choose_optimizer(course: Course, run: Run, given: AutoSettings, rules: Sear
 
 def _searched(course: Course, run: Run, given: AutoSettings, rules: SearchSettings) -> State | None:
     """Searches, tells, and writes the winner down; its state where the training goes on from it."""
-    with _several(course, rules) as trainings:
+    with several(course, rules) as trainings:
         found = _found(course, given, rules, trainings)
     goes_on = rules.then == "continue"
     course.config["optimizers"] = literal(found, goes_on)
     write(run.folder, found)
     tell(found)
     return found.state if goes_on else None
-
-
-def _several(course: Course, rules: SearchSettings) -> AbstractContextManager[Trainings | None]:
-    """Arms at the same time, where that is asked for or there are several GPUs."""
-    count = at_once(rules, course.device)
-    return side_by_side(course, rules, count) if count > 1 else nullcontext()
 
 
 def _found(course: Course, given: AutoSettings, rules: SearchSettings, trainings: Trainings | None) -> Found:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -17,6 +17,12 @@ from tuning.auto_settings import SearchSettings
 from tuning.course import Config, Course, Curve, State
 from tuning.settings import TuneSettings
 from utils.build import absolute, build, settings
+
+
+def several(course: Course, rules: SearchSettings) -> AbstractContextManager[Trainings | None]:
+    """Arms at the same time where that is asked for, or where there are several GPUs; else nothing."""
+    count = at_once(rules, course.device)
+    return side_by_side(course, rules, count) if count > 1 else nullcontext()
 
 
 def at_once(rules: SearchSettings, device: torch.device) -> int:

@@ -103,7 +103,7 @@ class Talk:
             if not news:
                 await self._close(BROKEN, "the state is not known")
                 return
-            await self.socket.send_text(news)
+            await asyncio.wait_for(self.socket.send_text(news), PATIENCE)
 
     async def _news(self, wake: asyncio.Event) -> str:
         try:
@@ -145,7 +145,7 @@ def add_events(routes: Routes, parts: Parts) -> None:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             await Talk(socket, hub, lambda: _is_good(parts, secret_of(socket.scope))).run()
         finally:
-            open_sockets -= 1
+            pass
 
 
 async def _is_good(parts: Parts, secret: str) -> bool:

@@ -64,8 +64,9 @@ def _tested(reference: Kept, window: Kept, names: Sequence[str]) -> Iterator[lis
         then, now = in_steps(reference.confidence), in_steps(window.confidence)
         yield [_numbers("the mean confidence is", then, now)]
     if reference.scores is not None and window.scores is not None:
+        kind = "mean" if reference.choice is None else "mean score"
         pairs = zip(names, reference.scores.T, window.scores.T, strict=True)
-        yield [_numbers(f"the mean of {name} is", then, now) for name, then, now in pairs]
+        yield [_numbers(f"the {kind} of {name} is", then, now) for name, then, now in pairs]
 
 
 def _numbers(what: str, then: Array, now: Array) -> Finding:

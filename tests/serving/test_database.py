@@ -5,9 +5,10 @@ import sqlite3
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from serving import database as module
 from serving import tables
 from serving.database import NEWEST, WAL_IS_SOUND, Database, version
 from serving.history import append, broken
@@ -25,6 +26,21 @@ def database(database_url, tmp_path):
 def test_the_migrations_lead_to_the_tables(database):
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_a_store_of_an_older_schema_is_brought_on_with_what_it_holds(database_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "NEWEST", "0001")
+    older = Database(tmp_path, database_url)
+    with older.write() as connection:
+        connection.execute(text("INSERT INTO endpoint (name, generation, frozen) VALUES ('main', 7, FALSE)"))
+    older.close()
+    monkeypatch.undo()
+    newer = Database(tmp_path, database_url)
+    assert version(newer.engine) == NEWEST
+    with newer.read() as connection:
+        row = connection.execute(select(tables.endpoint)).one()
+    assert (row.name, row.generation, row.shadow_id, row.canary_share) == ("main", 7, None, None)
+    newer.close()
 
 
 def test_opening_again_changes_nothing(database, database_url, tmp_path):

@@ -150,6 +150,15 @@ def test_an_endpoint_takes_so_many_images_and_no_more(open_parts):
         said(parts, picture(1), "a", name="other")
 
 
+def test_an_endpoint_takes_so_many_bytes_and_no_more(open_parts):
+    parts = open_parts(max_feedback_mib=len(encoded(picture())) * 2.5 / 2**20)
+    parts.completion.register(Package(**packaged(parts)), "a test")
+    for seed in range(2):
+        said(parts, picture(seed), "a")
+    with pytest.raises(Full, match="serving.max_feedback_mib"):
+        said(parts, picture(2), "a")
+
+
 def test_deleting_takes_the_image_with_the_last_who_spoke_of_it(live):
     mine, yours = said(live, picture(1), "a", "me"), said(live, picture(1), "b", "you")
     live.feedback.delete(yours["id"])

@@ -36,24 +36,29 @@ def told(running, word: str) -> str:
     return lines[0].removeprefix(word).split()[0] if lines else ""
 
 
-def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brings_the_former_back(launch, tmp_path):
-    root = tmp_path / "store"
-    version = {"EVERGREEN_VERSION": "one"}
-    server = launch(
-        "serving/__main__.py", f"serving.root={root}", "serving.port=0", "serving.local_workers=0", **version
-    )
-    address = until(lambda: told(server, "the API")).removesuffix("/api")
+def test_a_worker_of_another_version_is_refused_one_of_this_joins_and_both_end_when_told(launch, tmp_path):
+    server, address, root = started(launch, tmp_path)
     assert told(server, "your token") == (root / "tokens" / "operator").read_text().strip()
-    token = {"EVERGREEN_TOKEN_FILE": str(root / "tokens" / "worker")}
-    arguments = (f"serving.server={address}", f"serving.logs={tmp_path / 'logs'}", "serving.poll_seconds=0.2")
-    other = launch("serving/worker.py", *arguments, **token, EVERGREEN_VERSION="two").wait()
+    other = worker_of(launch, tmp_path, address, root, "two").wait()
     assert other.returncode == 2 and "version two" in other.stderr and "runs one" in other.stderr
-    worker = launch("serving/worker.py", *arguments, f"serving.arguments={JOBS}", **token, **version)
+    worker = worker_of(launch, tmp_path, address, root, "one")
+    with httpx.Client(base_url=address, headers=bearer(told(server, "your token")), verify=False, timeout=60) as ask:
+        until(lambda: ask.get("/api/workers").json())
+    worker.send(signal.SIGTERM)
+    assert worker.wait().returncode == 0
+    server.send(signal.SIGTERM)
+    server.wait()
+
+
+@pytest.mark.soak
+def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brings_the_former_back(launch, tmp_path):
+    """Without a browser; `test_browser.py` does the same with one."""
+    server, address, root = started(launch, tmp_path)
+    worker_of(launch, tmp_path, address, root, "one")
     with httpx.Client(base_url=address, headers=bearer(told(server, "your token")), verify=False, timeout=60) as ask:
         answer = ask.post("/api/jobs?name=digits", json=GRID | {"NUM_FILTER": 3}).json()
         assert answer["size"] == 2 and "NUM_FILTERS" in answer["unknown"]["NUM_FILTER"]
-        until(lambda: {job["state"] for job in ask.get("/api/jobs").json()} <= {"succeeded", "failed"})
-        assert [job["error"] for job in ask.get("/api/jobs").json()] == [None, None]
+        ended(ask)
         second, first = ask.get("/api/models?name=digits").json()
         kinds = {event["kind"] for event in ask.get(f"/api/jobs/{answer['jobs'][0]}/events").json()}
         assert kinds == {"line", "figures"}
@@ -63,10 +68,39 @@ def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brin
         back = ask.post("/api/deployments/digits/rollback", json={}).json()
         assert (back["file_sha256"], back["generation"]) == (first["file_sha256"], 3)
         assert ask.get("/api/history/check").json() == {"broken_at": None}
-    worker.send(signal.SIGTERM)
-    assert worker.wait().returncode == 0
-    server.send(signal.SIGTERM)
-    server.wait()
+
+
+@pytest.mark.soak
+def test_a_search_is_a_job_whose_best_model_goes_live(launch, tmp_path):
+    server, address, root = started(launch, tmp_path)
+    worker_of(launch, tmp_path, address, root, "one", more=" tune.backend=local")
+    space = ["optimizers.lr=tag(log, interval(1e-4, 1e-1))"]
+    with httpx.Client(base_url=address, headers=bearer(told(server, "your token")), verify=False, timeout=60) as ask:
+        asked = {"EPOCHS": 1, "NUM_FILTERS": 4, "tune": {"space": space, "trials": 2}}
+        assert ask.post("/api/jobs", json=asked).json()["size"] == 1
+        ended(ask)
+        [model] = ask.get("/api/models").json()
+        assert model["live"] and model["evaluations"]
+
+
+def started(launch, tmp_path):
+    """A server without workers of its own, its address and its root."""
+    root = tmp_path / "store"
+    options = (f"serving.root={root}", "serving.port=0", "serving.local_workers=0")
+    server = launch("serving/__main__.py", *options, EVERGREEN_VERSION="one")
+    return server, until(lambda: told(server, "the API")).removesuffix("/api"), root
+
+
+def worker_of(launch, tmp_path, address, root, version, more=""):
+    arguments = (f"serving.server={address}", f"serving.logs={tmp_path / 'logs'}", "serving.poll_seconds=0.2")
+    environment = {"EVERGREEN_TOKEN_FILE": str(root / "tokens" / "worker"), "EVERGREEN_VERSION": version}
+    return launch("serving/worker.py", *arguments, f"serving.arguments={JOBS}{more}", **environment)
+
+
+def ended(ask):
+    """All jobs, without a mistake."""
+    until(lambda: {job["state"] for job in ask.get("/api/jobs").json()} <= {"succeeded", "failed"})
+    assert {job["error"] for job in ask.get("/api/jobs").json()} == {None}
 
 
 def test_a_second_server_on_the_same_store_is_refused(launch, tmp_path):

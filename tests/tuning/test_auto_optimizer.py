@@ -1,6 +1,7 @@
 """optimizers.option=auto as a user gives it: what is chosen, what is left behind, and that it can be had again."""
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 import yaml
 
 from tuning.arms import Arm
-from tuning.auto_optimizer import search
-from tuning.auto_settings import AutoSettings, SearchSettings
+from tuning.auto_optimizer import planned, search
+from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.course import OUT_OF_TIME, Curve, State
+from utils.build import composed
 
 SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
          "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null")  # fmt: skip
@@ -26,39 +28,42 @@ def told(folder: Path) -> dict:
     return json.loads((folder / "auto_optimizer.json").read_text())
 
 
-@pytest.mark.parametrize("then", ["restart", "continue"])
-def test_the_winner_is_written_down_and_the_run_reproduces_without_a_search(command, tmp_path, then):
-    done = command("train.py", *AUTO, f"optimizers.search.then={then}", "run_name=first")
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "logs/default/first"
-    node, found = stored(folder)["optimizers"], told(folder)
-    assert node["option"] is None and node["_target_"] == "models.optimizers.build_optimizer"
-    assert (node["lr"], node["weight_decay"]) == (found["winner"]["lr"], found["winner"]["node"]["weight_decay"])
-    assert (node["search"]["replay"] is None) == (then == "restart")
-    assert "Automatic optimizer" in done.stdout and f"chosen: {found['why']}" in done.stdout
-    assert len(found["ranked"]) == 6 and found["ranked"][0]["lr"] == node["lr"]
-    again = command("train.py", "reproduce=first", "run_name=again")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "round 1" not in again.stdout and not (folder.with_name("again") / "auto_optimizer.json").exists()
+def test_the_winner_is_written_down_and_the_run_reproduces_without_a_search(command, tmp_path):
+    found = {}
+    for then in ("restart", "continue"):
+        done = command("train.py", *AUTO, f"optimizers.search.then={then}", f"run_name={then}")
+        assert done.returncode == 0, done.stderr
+        folder = tmp_path / "logs/default" / then
+        node, found[then] = stored(folder)["optimizers"], told(folder)
+        assert node["option"] is None and node["_target_"] == "models.optimizers.build_optimizer"
+        winner = found[then]["winner"]
+        assert (node["lr"], node["weight_decay"]) == (winner["lr"], winner["node"]["weight_decay"])
+        assert (node["search"]["replay"] is None) == (then == "restart")
+        assert "Automatic optimizer" in done.stdout and f"chosen: {found[then]['why']}" in done.stdout
+        assert len(found[then]["ranked"]) == 6 and found[then]["ranked"][0]["lr"] == node["lr"]
+        again = command("train.py", f"reproduce={then}", f"run_name={then}-again")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert (
+            "round 1" not in again.stdout and not (folder.with_name(f"{then}-again") / "auto_optimizer.json").exists()
+        )
+    the_same_losses(found["restart"], found["continue"])
+    the_report_shows_every_round(tmp_path / "logs/default/restart/report", found["restart"]["why"])
 
 
-def test_the_report_shows_every_round(command, tmp_path):
-    assert command("train.py", *AUTO, "run_name=first").returncode == 0
-    report = tmp_path / "logs/default/first/report"
+def the_same_losses(first, second):
+    """The same seed searches the same, whatever becomes of the winner."""
+    losses = [[[arm["val"] for arm in arms] for arms in found["rounds"]] for found in (first, second)]
+    assert losses[0] == losses[1]
+
+
+def the_report_shows_every_round(report, why):
     page = (report / "index.html").read_text()
-    assert "Automatic optimizer" in page and told(report.parent)["why"][:20] in page
+    assert "Automatic optimizer" in page and why[:20] in page
     assert all((report / f"auto_optimizer_{number}.png").stat().st_size > 5000 for number in (1, 2))
 
 
-def test_the_same_seed_chooses_the_same_with_the_same_losses(command, tmp_path):
-    for name in ("first", "second"):
-        assert command("train.py", *AUTO, f"run_name={name}").returncode == 0
-    first, second = (told(tmp_path / "logs/default" / name)["rounds"] for name in ("first", "second"))
-    assert [[arm["val"] for arm in arms] for arms in first] == [[arm["val"] for arm in arms] for arms in second]
-
-
 def test_a_killed_run_goes_on_without_a_second_search(command, launch, tmp_path):
-    options = (*AUTO, "optimizers.search.then=continue", "run_name=first", "trainer.max_epochs=60")
+    options = (*AUTO, "optimizers.search.then=continue", "run_name=first", "trainer.max_epochs=30")
     folder = tmp_path / "logs/default/first"
     running = launch("train.py", *options, "optimizers.max_step_count=20", "callback.checkpoints.every_n_steps=2")
     while not (folder / "checkpoints/last.ckpt").exists() and running.process.is_alive():
@@ -73,16 +78,13 @@ def test_a_killed_run_goes_on_without_a_second_search(command, launch, tmp_path)
     assert undisturbed.returncode == 0, undisturbed.stdout
 
 
-@pytest.mark.parametrize(("budget", "steps"), [("num_epochs=2", 8), ("max_step_count=10", 10)])
-def test_the_plain_rule_gives_each_candidate_the_budget_and_takes_the_lowest_training_loss(
-    command, tmp_path, budget, steps
-):
-    plain = ("optimizers.search.rule=lowest_train_loss", f"optimizers.{budget}", "trainer.max_epochs=3")
+def test_the_plain_rule_gives_each_candidate_the_budget_and_takes_the_lowest_training_loss(command, tmp_path):
+    plain = ("optimizers.search.rule=lowest_train_loss", "optimizers.num_epochs=2", "trainer.max_epochs=3")
     done = command("train.py", *AUTO, *plain, "run_name=first")
     assert done.returncode == 0, done.stderr
     [tried] = told(tmp_path / "logs/default/first")["rounds"]
     assert [(arm["optimizer"], arm["lr"], arm["steps"]) for arm in tried] == [
-        ("sgd", 0.05, steps), ("adamw", 0.001, steps), ("muon", 0.002, steps)
+        ("sgd", 0.05, 8), ("adamw", 0.001, 8), ("muon", 0.002, 8)
     ]  # fmt: skip
     lowest = min(tried, key=lambda arm: arm["train_loss"])
     assert stored(tmp_path / "logs/default/first")["optimizers"]["lr"] == lowest["lr"]
@@ -105,15 +107,24 @@ REFUSED = {
     "optimizers.candidates=[]": "leaves nothing to try",
     "optimizers.candidates=[sgd,sgd]": "name each one once",
     "optimizers.lr_range=[1,0.1]": "give [lowest, highest]",
+}
+REFUSED_LATE = {
+    "optimizers.search.eta=1": "optimizers.search.eta=1: use 2 or more",
     "optimizers.candidates=[sdg]": "there is no optimizer sdg; did you mean",
     "datamodule.val_share=0": "no validation images",
 }
 
 
 @pytest.mark.parametrize("override", REFUSED)
-def test_a_mistake_is_refused_in_words_and_leaves_no_run(command, tmp_path, override):
+def test_a_mistake_is_refused_in_words(override):
+    with pytest.raises(ValueError, match=re.escape(REFUSED[override])):
+        of_choice(composed([*SMALL, "optimizers.option=auto", override])["optimizers"])
+
+
+@pytest.mark.parametrize("override", REFUSED_LATE)
+def test_a_mistake_leaves_no_run(command, tmp_path, override):
     done = command("train.py", *SMALL, "optimizers.option=auto", override)
-    assert done.returncode == 2 and REFUSED[override] in done.stderr, done.stderr
+    assert done.returncode == 2 and REFUSED_LATE[override] in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and not list((tmp_path / "logs").glob("*/*"))
 
 
@@ -142,6 +153,16 @@ def contestants(*names: str) -> list[Arm]:
 RULES = SearchSettings(eta=3, horizon=0.0)
 LONG = AutoSettings(max_step_count=90)
 FOUR = ("sgd", "adamw", "lion", "lamb")
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [({"num_epochs": 2}, 20), ({"max_step_count": 15}, 15), ({"num_epochs": 2, "max_step_count": 15}, 15)],
+)
+def test_a_budget_bounds_the_longest_round(given, steps):
+    rules = SearchSettings(rule="lowest_train_loss"), SearchSettings()
+    for chosen in rules:
+        assert planned(Written({}), contestants(*FOUR), AutoSettings(**given), chosen)[-1].steps == steps
 
 
 def test_what_leads_in_the_longest_round_wins_with_its_state():

@@ -1,14 +1,16 @@
 """experiment=auto as a user gives it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from models.runs import Run
-from tuning.automatic_settings import AutomaticSettings
+from tuning.automatic_settings import AutomaticSettings, of_automatic
 from tuning.verdicts import Verdict, sections, write
+from utils.build import composed
 
 LITTLE = ("experiment=auto", "trainer.max_time=00:00:00:30", "trainer.threads=1", "trainer.speed=fp32",
           "logger.tensorboard=null", "auto.networks=[simple_cnn]", "auto.augmentations=[none,digits]")  # fmt: skip
@@ -20,13 +22,19 @@ def stored(folder: Path) -> dict:
 
 @pytest.mark.soak
 def test_everything_is_chosen_explained_and_reproduces_without_a_choice(command, tmp_path):
-    done = command("train.py", *LITTLE, "run_name=first", "models.num_filters=8")
+    done = command("train.py", *LITTLE, "run_name=first", "models.num_filters=8", "limits.latency_ms=50")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "logs/auto/first"
     told = json.loads((folder / "automatic.json").read_text())
-    assert {"data", "network and image size", "augmentation", "batch size", "optimizer and rate", "schedule"} <= {
-        one["what"] for one in told
-    }
+    assert {
+        "data",
+        "network and image size",
+        "augmentation",
+        "batch size",
+        "optimizer and rate",
+        "schedule",
+        "deployment limits",
+    } <= {one["what"] for one in told}
     page = (folder / "report" / "index.html").read_text()
     assert "Automatic choices" in page and all(one["chosen"] in page for one in told)
     config = stored(folder)
@@ -39,19 +47,32 @@ def test_everything_is_chosen_explained_and_reproduces_without_a_choice(command,
 
 REFUSED = {
     ("experiment=auto",): "experiment=auto needs a time",
-    ("experiment=auto", "trainer.max_time=fast"): "trainer.max_time=fast: write it as",
+    ("experiment=auto", "trainer.max_time=fast"): "write it as",
     (*LITTLE, "auto.networks=[]"): "auto.networks=[] leaves nothing to try",
     (*LITTLE, "auto.networks_share=0"): "use a share of the time",
     (*LITTLE, "auto.optimizers_share=0.9"): "leave less than 0.2 of the time to train",
-    (*LITTLE, "auto.network=[resnet18]"): "did you mean auto.networks",
+    (*LITTLE, "+auto.network=[resnet18]"): "did you mean networks",
+    (*LITTLE, "limits.latency_ms=-1"): "limits.latency_ms=-1",
+    (*LITTLE, "limits.memory_mib=100"): "python benchmark.py limits.memory_mib=100, then give models=",
 }
 
 
 @pytest.mark.parametrize("line", REFUSED, ids=lambda line: line[-1])
-def test_a_mistake_is_refused_in_words_and_leaves_no_run(command, tmp_path, line):
-    done = command("train.py", *line)
-    assert done.returncode == 2 and REFUSED[line] in done.stderr, done.stderr
+def test_a_mistake_is_refused_in_words(line):
+    with pytest.raises(ValueError, match=re.escape(REFUSED[line])):
+        of_automatic(composed(list(line)))
+
+
+def test_a_mistake_leaves_no_run(command, tmp_path):
+    done = command("train.py", *LITTLE, "auto.networks=[]")
+    assert done.returncode == 2 and "auto.networks=[] leaves nothing to try" in done.stderr, done.stderr
     assert not list((tmp_path / "logs").glob("*/*"))
+
+
+def test_a_network_that_breaks_a_limit_is_refused_and_the_nearest_is_named(command, tmp_path):
+    done = command("train.py", *LITTLE, "limits.parameters=0.00001", "models.num_filters=4", "models.blocks=1")
+    assert done.returncode == 2
+    assert re.search(r"no network works here; the nearest is .*: .* M parameters, 1e-05 are allowed", done.stderr)
 
 
 def test_the_report_repeats_the_verdicts(tmp_path):

@@ -69,6 +69,7 @@ def test_a_killed_worker_costs_no_trial(problem, tmp_path):
     assert all([epoch for epoch, _ in trial.curve] == [1, 2, 3, 4, 5, 6] for trial in study.ended)
 
 
+@pytest.mark.soak
 def test_in_a_population_the_worst_go_on_as_changed_copies_of_the_best(problem, tmp_path):
     rates = 'tune.space=["optimizers.lr=tag(log, interval(1e-6, 1e-1))","models.dropout=interval(0.0, 0.5)"]'
     study = Study(problem("tune.scheduler=pbt", "tune.trials=4", "trainer.max_epochs=4", rates), tmp_path / "tune")
@@ -87,13 +88,23 @@ def test_in_a_population_the_worst_go_on_as_changed_copies_of_the_best(problem, 
     assert [file.name for file in study.place.iterdir() if file.is_dir()] == ["trials"]  # Ray's own files are gone
 
 
-def test_failing_trials_are_recorded_and_the_search_goes_on(problem, tmp_path):
-    space = 'tune.space=["models.num_filters=choice(-1,4)"]'
+def test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded(problem, tmp_path):
+    space = 'tune.space=["models.num_filters=choice(4,-1,2)"]'
+    one = (space, "tune.searcher=grid", "tune.cpus_per_trial=2", "tune.scheduler=none", "trainer.max_epochs=2")
+    seen = set()
     with shown() as table:  # holds what cannot be pickled
-        study = Study(problem(space, "tune.searcher=grid", "trainer.max_epochs=1"), tmp_path / "tune", table)
+
+        def watch(study):
+            table(study)
+            seen.update(one.pid for one in workers())
+
+        study = Study(problem(*one), tmp_path / "tune", watch)
         search(study)
-    assert [trial.state for trial in study.ended] == ["failed", "complete"]
-    assert study.ended[0].error == "models.num_filters=-1: use 1 or more"
+    assert [trial.state for trial in study.ended] == ["complete", "failed", "complete"]
+    assert study.ended[1].error == "models.num_filters=-1: use 1 or more"
+    assert [epoch for epoch, _ in study.ended[2].curve] == [1, 2]
+    assert len(seen) == 1
+    assert Journal(study.place / "trials.jsonl").read() == study.trials
 
 
 @pytest.mark.parametrize(
@@ -108,6 +119,7 @@ def test_more_than_the_cluster_has_is_refused(problem, tmp_path, asked, message)
         search(Study(problem(asked), tmp_path / "tune"))
 
 
+@pytest.mark.soak
 def test_a_figure_that_nobody_reports_ends_the_search(problem, tmp_path):
     study = Study(problem("tune.objective=val/acuracy"), tmp_path / "tune")
     search(study)

@@ -79,6 +79,7 @@ def of_feedback() -> None:
         sa.Column("model_id", sa.Integer(), nullable=True),
         sa.Column("image_sha256", sa.String(length=64), nullable=False),
         sa.Column("file_sha256", sa.String(length=64), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
         sa.Column("label", sa.String(length=200), nullable=True),
         sa.Column("known", sa.Boolean(), nullable=False),
         sa.Column("actor", sa.String(length=80), nullable=False),

@@ -89,6 +89,7 @@ def test_a_guest_corrects_an_operator_lists_and_an_admin_deletes(live):
         (picture(), {"label": "a\x00b"}, 422),
         (None, {"label": "a"}, 422),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_what_is_no_correction_is_refused_as_a_mistake(live, image, form, status):
     files = None if image is None else {"image": ("x.png", image, "image/png")}

@@ -1,0 +1,90 @@
+"""What experiment=auto compares: ways to train, what each has shown so far, and the time that there is."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psutil
+
+from tuning.arms import Arm
+from tuning.course import Course
+from utils.build import option
+
+BUSIEST = 10.0  # times the CPU-seconds
+
+
+@dataclass
+class Candidate:
+    """A way to train: overrides, and once it is prepared its course and what a step takes."""
+
+    name: str
+    overrides: list[str]
+    course: Course | None = None
+    step_s: float = math.inf
+    loss: float = math.inf
+    refused: str = ""
+    latency_ms: float = math.nan  # p95 of one image
+    excess: float = 0.0  # by how many times its limit it breaks the one it breaks most
+
+    @property
+    def images_per_s(self) -> float:
+        return self.course.images_per_step / self.step_s if self.course else 0.0
+
+
+@dataclass
+class Clock:
+    """Seconds from the start of this process."""
+
+    total: float
+    started: float = field(default_factory=lambda: psutil.Process().create_time())
+
+    @property
+    def slowness(self) -> float:
+        """Seconds that passed for one of this process's CPU-seconds: above 1 where others want the cores."""
+        return min(max(self.spent / time.process_time(), 1.0), BUSIEST)
+
+    @property
+    def spent(self) -> float:
+        return self.total - self.left
+
+    @property
+    def left(self) -> float:
+        return self.started + self.total - time.time()
+
+
+def parameters(one: Candidate) -> float:
+    """Millions."""
+    assert one.course is not None
+    return sum(parameter.numel() for parameter in one.course.task.net.parameters()) / 1e6
+
+
+def nearest_to_usable(found: Sequence[Candidate]) -> str:
+    """Of all that were refused the one that a limit refuses least, else the first."""
+    broken = [one for one in found if one.excess]
+    nearest = min(broken, key=lambda one: one.excess) if broken else found[0]
+    return f"{'the nearest is ' if broken else ''}{nearest.name}: {nearest.refused}"
+
+
+def first_arm() -> Arm:
+    """What networks are compared with, before an optimizer is chosen: the one that leads in most of the log's cells."""
+    node = option("optimizers", "muon") | {"lr": 0.0055}
+    return Arm("muon", 0.0055, node)
+
+
+def sized(size: int | None) -> list[str]:
+    return [] if size is None else [f"datamodule.height={size}", f"datamodule.width={size}"]
+
+
+def figures_of(one: Candidate) -> str:
+    """Its figures in words."""
+    if one.refused:
+        return one.refused
+    speed = f"{one.images_per_s:,.0f} images/s"
+    return f"validation loss {one.loss:.3g}, {speed}" if math.isfinite(one.loss) else f"too slow, {speed}"
+
+
+def span(seconds: float) -> str:
+    """ "DD:HH:MM:SS", at least a second."""
+    whole = max(1, int(seconds))
+    return f"{whole // 86400:02}:{whole // 3600 % 24:02}:{whole // 60 % 60:02}:{whole % 60:02}"
