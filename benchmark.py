@@ -3,9 +3,11 @@
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from tuning.benchmark_settings import BenchmarkSettings, as_overrides
+from tuning.finetune_settings import FinetuneSettings, OwnImages, own_images
 from tuning.limits import Limits
 from utils.build import command, plain, settings
 from utils.log import to_terminal
@@ -18,16 +20,17 @@ def main(cfg: DictConfig) -> None:
     benchmarked(
         settings(BenchmarkSettings, plain(cfg.benchmark), "benchmark."),
         settings(Limits, plain(cfg.limits), "limits."),
+        own_images(HydraConfig.get().overrides.task, settings(FinetuneSettings, plain(cfg.finetune), "finetune.")),
     )
 
 
-def benchmarked(chosen: BenchmarkSettings, limits: Limits) -> None:
+def benchmarked(chosen: BenchmarkSettings, limits: Limits, own: OwnImages | None) -> None:
     """An interruption ends the process with the usual status; every row that was measured is in the table."""
     from tuning.benchmark_command import benchmark
 
     try:
-        benchmark(chosen, limits)
-    except KeyboardInterrupt:
+        benchmark(chosen, limits, own)
+    except (KeyboardInterrupt, SystemExit):
         print("interrupted: the same command goes on from here")
         sys.exit(130)
 

@@ -14,6 +14,7 @@ from active.start import discard_unbegun, unfinished
 from models.settings import RunSettings, TrainerSettings
 from models.start import Start, is_further_rank, start
 from models.tester_settings import TesterSettings
+from tuning.auto_model_settings import of_model_search
 from tuning.auto_settings import of_choice
 from tuning.automatic_settings import of_automatic
 from tuning.interruption import interrupted, trials_of
@@ -52,6 +53,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     settings(TuneSettings, config.get("tune", {}), "tune.")
     of_choice(config["optimizers"])
     of_automatic(config)
+    of_model_search(config)
     check_active(config)
     check_own(config)
     return config
@@ -126,9 +128,15 @@ def trained(begun: Start, problem: Problem | None) -> "Outcome":
 
 
 def automatic(begun: Start) -> "tuple[dict[str, Any], ImageData | None]":
-    """The configuration that experiment=auto decides on, and the data it looked at; else what was begun with."""
+    """The configuration that models=auto or experiment=auto decides on, and the data that the latter looked at."""
     wanted = of_automatic(begun.config)
-    if wanted is None or begun.resume:
+    if begun.resume:
+        return begun.config, None
+    if of_model_search(begun.config) is not None:
+        from tuning.auto_model import with_chosen_model
+
+        return with_chosen_model(begun.config, begun.run), None
+    if wanted is None:
         return begun.config, None
     from tuning.automatic import Automatic
 

@@ -7,9 +7,10 @@ no warm-up, cosine by step, resized crops of 70 to 100 %, no jitter); Ultralytic
 optimizer, in an environment of its own. Sets: digits, CIFAR-10 (10,000 training images), and `few`: CIFAR-10 with 100
 images a class. Every tool sees the same folder and pixels of the same side.
 
-timm knows no time limit: one epoch is timed first (not counted), then as many as fit are trained; at least one. Every
-row's own wall time is printed. The accuracy is that of the test images at the end; no tool chooses by them except
-timm's and Ultralytics' best checkpoints, which are not used here. Each run leaves a JSON in FOLDER and is not repeated.
+timm knows no time limit: one epoch and four are timed first (not counted), then as many as fit are trained, at least
+one. With --equal cpu (for a machine that others use) peers get the CPU-seconds that experiment=auto took, Ultralytics
+by epochs as well. The accuracy is that of the test images at the end; no tool chooses by them except for timm's and
+Ultralytics' best checkpoints, which are not used here. Each run leaves a JSON in FOLDER and is not repeated.
 """
 
 import argparse
@@ -30,7 +31,10 @@ from benchmarks.cifar import sample_folder
 from benchmarks.tools import PROJECT, TIMM_WITHOUT_WORKERS
 from utils.files import write_whole
 
+OWN = "experiment=auto"
 CIFAR_TEST = 10_000
+PROBED = 4  # epochs
+LEAST_SIDE = 32  # that Ultralytics gets
 FROM_SCRATCH = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": os.devnull, "YOLO_OFFLINE": "True"}  # no weights but its own
 HAND_SET = ["--opt", "sgd", "--lr", "0.1", "--warmup-epochs", "0", "--sched-on-updates", "--scale", "0.7", "1.0",
             "--color-jitter", "0"]  # fmt: skip
@@ -60,12 +64,13 @@ class Task:
     classes: int
     seconds: float
     seed: int
+    by_cpu: bool = False  # the seconds are of the processors
 
 
 def main() -> None:
     asked = arguments()
     folder = asked.folder.absolute()
-    tools: dict[str, Callable[[Task], tuple[float, str]]] = {"experiment=auto": automatic}
+    tools: dict[str, Callable[[Task], tuple[float, str]]] = {OWN: automatic}
     if asked.timm:
         checkout = asked.timm.absolute()
         tools["timm resnet18"] = lambda task: timm(task, checkout, [])
@@ -76,11 +81,14 @@ def main() -> None:
     for name in asked.sets:
         data, side = made(name, folder, asked.cifar)
         for seed in asked.seeds:
+            spent = 0.0
             for tool, run in tools.items():
                 place = folder / f"{name}-{seed}-{tool}".replace(" ", "_").replace(",", "").replace("=", "-")
                 classes = len(list((data / "train").iterdir()))
-                task = Task(data, place, side, classes, 60 * asked.minutes, seed)
-                rows.append(measured(tool, name, task, run))
+                by_cpu = asked.equal == "cpu" and tool != OWN
+                seconds = spent if by_cpu else 60 * asked.minutes
+                rows.append(measured(tool, name, Task(data, place, side, classes, seconds, seed, by_cpu), run))
+                spent = rows[-1].cpu_s if tool == OWN else spent
                 print(told(rows[-1]), flush=True)
     sys.exit(0 if kept(rows) else 1)
 
@@ -93,6 +101,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ultralytics", help="a python that has it")
     parser.add_argument("--sets", nargs="+", default=["digits", "cifar", "few"], choices=["digits", "cifar", "few"])
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--equal", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     return parser.parse_args()
 
@@ -144,11 +153,11 @@ def kept(rows: list[Row]) -> bool:
     cells = {(row.set, row.seed) for row in rows}
     best = {cell: max((row for row in rows if (row.set, row.seed) == cell), key=lambda row: row.accuracy)
             for cell in cells}  # fmt: skip
-    return all(row.tool == "experiment=auto" for row in best.values())
+    return all(row.tool == OWN for row in best.values())
 
 
-def timed(command: list[str], place: Path, folder: Path) -> float:
-    """Runs to the end; notes wall and CPU-seconds beside the output, and answers the wall time."""
+def timed(command: list[str], place: Path, folder: Path) -> tuple[float, float]:
+    """Runs to the end; notes wall and CPU-seconds beside the output, and answers them."""
     before, began = os.times(), time.monotonic()
     with (place / "log.txt").open("w") as log:
         code = subprocess.run(
@@ -159,7 +168,14 @@ def timed(command: list[str], place: Path, folder: Path) -> float:
         raise SystemExit(f"{' '.join(command)} ended with {code}: {(place / 'log.txt').read_text()[-2000:]}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     write_whole(place / "taken.json", json.dumps([wall, cpu]))
-    return wall
+    return wall, cpu
+
+
+def fitting(task: Task, trained: Callable[[int, Path], tuple[float, float]]) -> int:
+    """Epochs that fit, by a short training and a longer one."""
+    one, more = (trained(epochs, task.output / f"probe-{epochs}")[task.by_cpu] for epochs in (1, PROBED))
+    epoch = max((more - one) / (PROBED - 1), 0.01)
+    return max(1, int((task.seconds - (one - epoch)) / epoch))
 
 
 def automatic(task: Task) -> tuple[float, str]:
@@ -177,7 +193,7 @@ def automatic(task: Task) -> tuple[float, str]:
 def timm(task: Task, checkout: Path, options: list[str]) -> tuple[float, str]:
     """As many epochs as fit after one that is timed."""
 
-    def trained(epochs: int, place: Path) -> float:
+    def trained(epochs: int, place: Path) -> tuple[float, float]:
         place.mkdir(exist_ok=True)
         command = [
             sys.executable, "-c", TIMM_WITHOUT_WORKERS, str(checkout / "train.py"), str(task.data), "--val-split",
@@ -187,26 +203,43 @@ def timm(task: Task, checkout: Path, options: list[str]) -> tuple[float, str]:
         ]  # fmt: skip
         return timed(command, place, checkout)
 
-    probe = task.output / "probe"
-    one = trained(1, probe)
-    two = trained(2, task.output / "probe2")
-    epochs = max(1, int((task.seconds - 2 * one + two) / max(two - one, 0.1)))
+    epochs = fitting(task, trained)
     trained(epochs, task.output)
     return _last(task.output, "*/summary.csv", "eval_top1") / 100, f"{epochs} epochs"
 
 
 def ultralytics(task: Task, python: str) -> tuple[float, str]:
-    """Its `time` argument is in hours and takes the place of the epochs."""
-    code = (
-        "from ultralytics import YOLO\n"
-        f"YOLO('yolo11n-cls.yaml').train(data={str(task.data)!r}, time={task.seconds / 3600}, "
-        f"imgsz={max(task.side, 32)}, "
-        f"pretrained=False, optimizer='auto', device='cpu', seed={task.seed}, workers=0, plots=False, "
-        f"project={str(task.output)!r}, name='run', exist_ok=True)\n"
-    )
-    timed([python, "-c", code], task.output, task.output)
+    """Its `time` argument, in hours, takes the place of the epochs."""
+
+    data, side = enlarged(task.data) if task.side < LEAST_SIDE else task.data, max(task.side, LEAST_SIDE)
+
+    def trained(length: str, place: Path) -> tuple[float, float]:
+        place.mkdir(exist_ok=True)
+        code = (
+            f"from ultralytics import YOLO\nYOLO('yolo11n-cls.yaml').train(data={str(data)!r}, {length}, "
+            f"imgsz={side}, pretrained=False, optimizer='auto', device='cpu', seed={task.seed}, "
+            f"workers=0, plots=False, project={str(place)!r}, name='run', exist_ok=True)\n"
+        )
+        return timed([python, "-c", code], place, place)
+
+    def by_epochs(epochs: int, place: Path) -> tuple[float, float]:
+        return trained(f"epochs={epochs}", place)
+
+    length = f"epochs={fitting(task, by_epochs)}" if task.by_cpu else f"time={task.seconds / 3600}"
+    trained(length, task.output)
     rows = _column(task.output, "run/results.csv", "metrics/accuracy_top1")
     return rows[-1], f"{len(rows)} epochs"
+
+
+def enlarged(data: Path) -> Path:
+    """The same images scaled up: it leaves smaller ones out."""
+    place = data.with_name(f"{data.name}-{LEAST_SIDE}")
+    for file in () if place.exists() else sorted(data.glob("*/*/*.png")):
+        target = place / file.relative_to(data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as image:
+            image.resize((LEAST_SIDE, LEAST_SIDE), Image.Resampling.BICUBIC).save(target)
+    return place
 
 
 def _last(folder: Path, pattern: str, column: str) -> float:

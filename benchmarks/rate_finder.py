@@ -1,14 +1,21 @@
 """optimizers.lr=auto against a grid: how far the found rate is from the best of a full training, on four networks.
 
-    python -m benchmarks.rate_finder FOLDER --seeds 0
+    python -m benchmarks.rate_finder FOLDER --seeds 0 1
 
 The grid has rates a factor of two apart, each trained in full and judged by validation loss; every training is one
-JSON in FOLDER, shared with benchmarks.auto_optimizer. Prints the valley's rate, the found one and the grid's best.
+JSON in FOLDER, shared with benchmarks.auto_optimizer. The lowest loss of one seed is mostly chance (a training's loss
+varies more than neighbouring rates differ), so the grid's best is the top of a parabola through the mean log losses of
+all seeds, at its lowest rate and two on each side. Each seed's own lowest is printed beside it.
 """
 
 import argparse
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.auto_optimizer import Cell, course_of
 from utils.build import build, option
@@ -20,23 +27,48 @@ NETWORKS = (
     ("digits", "wide"),
 )
 OPTIMIZERS = ("adamw", "sgd")
+WORST = 20.0  # loss of what diverged
 GRID = {"adamw": [0.00025 * 2**power for power in range(8)], "sgd": [0.004 * 2**power for power in range(8)]}
 
 
-def row(cell: Cell, name: str, folder: Path) -> tuple[float, float, float, float]:
-    """The valley's rate, the found one, the grid's best, and how much more loss the found one's neighbour has."""
+def losses_of(course: Any, name: str) -> NDArray[np.float64]:
+    """Log losses of full trainings at the grid's rates."""
+    node = option("optimizers", name)
+    found = [course.train(build(node | {"lr": lr}), course.full_steps)[0].val_loss for lr in GRID[name]]
+    return np.log(np.minimum(found, WORST))
+
+
+def best_of(losses: NDArray[np.float64], rates: list[float]) -> float:
+    """The rate at the top of a parabola around the lowest."""
+    lowest = int(losses.argmin())
+    near = slice(max(0, lowest - 2), lowest + 3)
+    logs = np.log(rates)
+    square, slope, _ = np.polyfit(logs[near], losses[near], 2)
+    top = -slope / (2 * square) if square > 0 else logs[lowest]
+    return float(np.exp(np.clip(top, logs[near][0], logs[near][-1])))
+
+
+def found_by(course: Any, name: str) -> tuple[float, float]:
+    """The range test's rate, and the one that is chosen."""
     from tuning.auto_settings import of_choice
     from tuning.rate_finder import find_rate, range_test
 
-    course = course_of(cell, folder, None)
     node = option("optimizers", name)
     given, rules = of_choice(node)
-    losses = {lr: course.train(build(node | {"lr": lr}), course.full_steps)[0].val_loss for lr in GRID[name]}
-    best = min(losses, key=lambda lr: losses[lr])
-    valley = range_test(course, build(node | {"lr": 1.0})).valley
-    found = find_rate(course, node, given, rules).winner.lr
-    nearest = min(losses, key=lambda lr: abs(math.log(lr / found)))
-    return valley, found, best, losses[nearest] - losses[best]
+    return range_test(course, build(node | {"lr": 1.0})).valley, find_rate(course, node, given, rules).winner.lr
+
+
+def rows(data: str, network: str, name: str, seeds: list[int], folder: Path) -> Iterator[str]:
+    """A line for each seed."""
+    courses = [course_of(Cell(data, network, seed), folder, None) for seed in seeds]
+    losses = [losses_of(course, name) for course in courses]
+    best = best_of(np.mean(losses, axis=0), GRID[name])
+    for seed, course, own in zip(seeds, courses, losses, strict=True):
+        valley, found = found_by(course, name)
+        nearest = int(np.abs(np.log(GRID[name]) - math.log(found)).argmin())
+        told = f"valley {valley:.2g}, found {found:.2g}, grid {best:.2g}, its lowest {GRID[name][own.argmin()]:.2g}"
+        lost = math.exp(own[nearest]) - math.exp(own.min())
+        yield f"{data} {network} {name} seed {seed}: {told}, factor {max(found / best, best / found):.2f}, {lost:+.3f}"
 
 
 def main() -> None:
@@ -44,13 +76,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     chosen = parser.parse_args()
-    for seed in chosen.seeds:
-        for data, network in NETWORKS:
-            for name in OPTIMIZERS:
-                valley, found, best, lost = row(Cell(data, network, seed), name, chosen.folder.absolute())
-                factor = max(found / best, best / found)
-                rates = f"valley {valley:.2g}, found {found:.2g}, grid {best:.2g}"
-                print(f"{data} {network} {name} seed {seed}: {rates}, factor {factor:.2f}, {lost:+.3f}", flush=True)
+    for data, network in NETWORKS:
+        for name in OPTIMIZERS:
+            for line in rows(data, network, name, chosen.seeds, chosen.folder.absolute()):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 END_OF_HEAD = b"\r\n\r\n"
@@ -34,9 +35,9 @@ def request(path: str, image: bytes, token: str) -> bytes:
     part = (f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"photo.jpg\"\r\n"
             "Content-Type: image/jpeg\r\n\r\n").encode()  # fmt: skip
     body = part + image + f"\r\n--{BOUNDARY}--\r\n".encode()
-    head = (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
-            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n")  # fmt: skip
-    return head.encode() + body
+    head = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}",
+            f"Content-Type: multipart/form-data; boundary={BOUNDARY}", f"Content-Length: {len(body)}"]  # fmt: skip
+    return "\r\n".join(head).encode() + END_OF_HEAD + body
 
 
 class Client(asyncio.Protocol):
@@ -100,7 +101,7 @@ async def load(
     """Until `more` says no; then each client waits for its last answer."""
     seen, loop = Seen(), asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda first=first: Client(requests, first, seen, more, told), "127.0.0.1", port)
+        await loop.create_connection(partial(Client, requests, first, seen, more, told), "127.0.0.1", port)
         for first in range(clients)
     ]
     await asyncio.gather(*(client.done for _, client in made))

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ SHAPE = Preprocessing(SIZE, SIZE, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225
 
 
 def pictures(data: Path) -> list[bytes]:
-    """JPEG files of 500 x 375 pixels: CIFAR's test pictures scaled up, with grain, which decodes as slowly as detail."""
+    """JPEG files of 500 x 375 pixels: CIFAR's test pictures scaled up, with grain that decodes like detail."""
     files = sorted((data / "test").glob("*/*"))
     rng = np.random.default_rng(0)
     return [_camera(Image.open(file), rng) for file in files[:: max(1, len(files) // PICTURES)][:PICTURES]]
@@ -76,11 +77,11 @@ def _write_model(folder: Path, pixels: Pixels) -> None:
     save_model(folder, net, _manifest(node, net))
     (folder / GOLDEN).write_bytes(save({"pixels": torch.from_numpy(pixels), "logits": logits}))
     (folder / "full_configurations.yaml").write_text("{}\n")
-    told = {"measurement": None, "split": {}, "code_version": code_version()}
+    told: dict[str, Any] = {"measurement": None, "split": {}, "code_version": code_version()}
     (folder / PACKAGE).write_text(json.dumps(told))
 
 
-def _calibrate(net: nn.Module, image: torch.Tensor) -> None:
+def _calibrate(net: Any, image: torch.Tensor) -> None:
     """Norms see the pictures once; the first rows of the last layer are the pictures' own directions."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -1,16 +1,16 @@
 """The servers that benchmarks.serving compares with, each as its documentation writes it.
 
-    python -m benchmarks.serving_peers naive|ray PORT MODEL_FOLDER [ENGINE_TYPE]
+    python -m benchmarks.serving_peers naive|ray PORT MODEL_FOLDER TYPE
 
-naive: FastAPI with a plain `def` endpoint, Pillow and eager float32. ray: Ray Serve with the OpenVINO engine and the decoding of
-this project's server, up to 16 images in a batch; so does benchmarks.serving_litserve. All take a form's file `image` and
-answer the five likeliest classes.
+naive: FastAPI with a plain `def` endpoint, Pillow and eager float32. ray: Ray Serve with the OpenVINO engine and the
+decoding of this project's server, up to 16 images in a batch; so does benchmarks.serving_litserve. All take a form's
+file `image` and answer the five likeliest classes.
 """
 
 import io
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, UploadFile
@@ -24,10 +24,9 @@ from serving.engines.openvino import OpenVino
 from serving.engines.source import source_of
 
 MOST, WAIT_S, TOP = 16, 0.002, 5
-Type = Literal["fp32", "bf16", "int8"]
 
 
-def engine_of(folder: Path, kind: Type) -> tuple[Engine, Preprocessing, list[str]]:
+def engine_of(folder: Path, kind: Any) -> tuple[Engine, Preprocessing, list[str]]:
     """The same engine for all servers, from where the store keeps it."""
     manifest = read_manifest(folder)
     return prepared(OpenVino(kind), source_of(folder)), preprocessing(manifest), manifest.classes
@@ -39,7 +38,7 @@ def told(logits: np.ndarray, classes: list[str]) -> list[dict[str, Any]]:
     return [{"class": classes[place], "probability": float(shares[place])} for place in np.argsort(-shares)[:TOP]]
 
 
-def naive(port: int, folder: Path, kind: Type) -> None:
+def naive(port: int, folder: Path, kind: Any) -> None:
     import torch
     import uvicorn
     from PIL import Image
@@ -69,9 +68,10 @@ def naive(port: int, folder: Path, kind: Type) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
-def ray(port: int, folder: Path, kind: Type) -> None:
+def ray_serve(port: int, folder: Path, kind: Any) -> None:
     import time
 
+    import ray
     from ray import serve
 
     app = FastAPI()
@@ -91,12 +91,17 @@ def ray(port: int, folder: Path, kind: Type) -> None:
         async def predict(self, image: UploadFile) -> dict[str, Any]:
             return await self.answered(await image.read())
 
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(Predictor.bind(), name="peer", route_prefix="/")
+    serve.run(
+        Predictor.bind(),  # type: ignore[attr-defined]
+        name="peer",
+        route_prefix="/",
+    )
     while True:
         time.sleep(3600)
 
 
 if __name__ == "__main__":
-    name, port, folder, *rest = sys.argv[1:]
-    {"naive": naive, "ray": ray}[name](int(port), Path(folder), *rest or ["bf16"])
+    name, port, folder, kind = sys.argv[1:]
+    {"naive": naive, "ray": ray_serve}[name](int(port), Path(folder), kind)

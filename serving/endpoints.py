@@ -6,7 +6,8 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 ROLES: tuple[Role, ...] = get_args(Role)
 POLL_SECONDS = 0.25  # a generation that is committed is looked for so often
 LOADING = 2  # models at the same time
-LONGEST_PAUSE = 60.0  # seconds between two tries to load what could not be loaded
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries to load what could not be loaded
 TRIES = 3  # to have several images of one request answered by one generation
 
 Record = Callable[[Sequence[Answered], int], None]  # a batch, and how many images of its endpoint wait
@@ -43,6 +44,11 @@ class Lane:
     wanted: tuple[int, int] | None = None  # generation and model
     task: "asyncio.Task[None] | None" = None
     why: str = ""  # the wanted one could not be loaded
+    newest: int = 0  # generation that was answered with so far
+    changed: asyncio.Event = field(default_factory=asyncio.Event)  # something else is wanted
+
+    def take(self, bundle: Bundle) -> None:
+        self.batcher.bundle, self.newest = bundle, bundle.generation
 
     @property
     def bundle(self) -> Bundle | None:
@@ -124,42 +130,49 @@ class Serving:
         if lane.wanted == wanted:
             return
         lane.wanted, lane.why = wanted, ""
+        lane.changed.set()
         self.version += 1
         if wanted is None:
             lane.batcher.bundle = None
         elif lane.bundle is not None and lane.bundle.model_id == wanted[1]:
-            lane.batcher.bundle = replace(lane.bundle, generation=wanted[0])
+            lane.take(replace(lane.bundle, generation=wanted[0]))
         elif lane.task is None or lane.task.done():
             lane.task = asyncio.create_task(self._catch_up(name, role, lane))
 
     async def _catch_up(self, name: str, role: Role, lane: Lane) -> None:
         """Loads until what is loaded is what should be; the former one answers meanwhile."""
-        pause = 1.0
+        pause = FIRST_PAUSE
         while lane.wanted is not None and lane.held != lane.wanted:
             wanted = lane.wanted
-            try:
-                bundle = await asyncio.get_running_loop().run_in_executor(
-                    self._loaders, self._load, name, role, *wanted
-                )
-            except (BadCandidate, LookupError, OSError, ValueError, SQLAlchemyError, MemoryError) as error:
-                if lane.wanted != wanted:
-                    continue
-                lane.why = " ".join(str(error).split())[:500]
-                self.version += 1
-                log.error("%s: %s model %d is not loaded: %s", name, role, wanted[1], lane.why)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            pause = 1.0
-            self._exchange(lane, bundle)
+            lane.changed.clear()
+            loaded = asyncio.get_running_loop().run_in_executor(self._loaders, self._load, name, role, *wanted)
+            await asyncio.wait([loaded])
+            error = loaded.exception()
+            if error is None:
+                self._exchange(lane, loaded.result())
+            elif lane.wanted == wanted:  # whatever it was: the former one answers
+                self._failed(lane, f"{name}: {role} model {wanted[1]}", error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lane.changed.wait(), pause)
+            pause = FIRST_PAUSE if error is None or lane.wanted != wanted else min(2 * pause, LONGEST_PAUSE)
+
+    def _failed(self, lane: Lane, what: str, error: BaseException) -> None:
+        expected = isinstance(error, BadCandidate | LookupError | OSError | SQLAlchemyError)
+        lane.why = " ".join(str(error).split())[:500] or type(error).__name__
+        self.version += 1
+        log.error("%s is not loaded: %s", what, lane.why, exc_info=None if expected else error)
 
     def _exchange(self, lane: Lane, bundle: Bundle) -> None:
-        """The next batch is answered by this bundle; a newer generation of the same model counts as this one."""
-        if lane.wanted is None:
+        """The next batch is answered by this bundle; a newer generation of the same model counts as this one.
+
+        One that was overtaken while it was loaded is dropped: what is answered with never goes back.
+        """
+        if lane.wanted is None or lane.held == lane.wanted:
             return
-        lane.batcher.bundle = (
-            replace(bundle, generation=lane.wanted[0]) if bundle.model_id == lane.wanted[1] else bundle
-        )
+        newest = replace(bundle, generation=lane.wanted[0]) if bundle.model_id == lane.wanted[1] else bundle
+        if newest.generation < lane.newest:
+            return
+        lane.take(newest)
         lane.why = ""
         self.version += 1
 

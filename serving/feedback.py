@@ -16,7 +16,7 @@ from serving.database import added
 from serving.deployments import Deployments
 from serving.faults import step
 from serving.feedback_files import FEEDBACK, IMAGES, Shelf, encoded
-from serving.feedback_labels import checked_label, is_known, settled
+from serving.feedback_labels import checked_label, is_known, require_words, settled
 from serving.settings import MEBIBYTE
 from serving.tables import endpoint, feedback, model, prediction
 
@@ -46,19 +46,16 @@ class Feedback:
         label, stored = checked_label(label), encoded(image)
         with self.database.read() as connection:
             self._require_room(connection, name, image_sha256, len(stored))
-        file_sha256 = self.shelf(name).put(stored)
-        step("feedback-file")
-        row: dict[str, Any] = {"endpoint": name, "prediction": key, "image_sha256": image_sha256}
-        row |= {
-            "file_sha256": file_sha256,
-            "bytes": len(stored),
-            "label": label,
-            "actor": actor,
-            "at": time.time(),
-            "consumed": None,
-        }
-        with self.database.alone() as connection:
-            number = self._kept(connection, row | self._of_model(connection, name, key, label))
+            facts = self._of_model(connection, name, key, label)
+        if not facts["known"]:
+            require_words(label)
+        row: dict[str, Any] = {"endpoint": name, "prediction": key, "image_sha256": image_sha256, "label": label}
+        row |= {"bytes": len(stored), "actor": actor, "at": time.time(), "consumed": None}
+        with self.shelf(name).held():
+            row["file_sha256"] = self.shelf(name).put(stored)
+            step("feedback-file")
+            with self.database.alone() as connection:
+                number = self._kept(connection, row | facts)
         step("feedback-row")
         self.lay_out(name)
         return self.get(number)
@@ -121,11 +118,11 @@ class Feedback:
         with self.database.alone() as connection:
             row = self._row(connection, number)
             connection.execute(feedback.delete().where(feedback.c.id == number))
-            others = feedback.c.endpoint == row.endpoint, feedback.c.file_sha256 == row.file_sha256
-            needed = connection.execute(select(feedback.c.id).where(*others).limit(1)).first() is not None
         self.lay_out(row.endpoint)
-        if not needed:
-            self.shelf(row.endpoint).path(row.file_sha256).unlink(missing_ok=True)
+        with self.shelf(row.endpoint).held(), self.database.read() as connection:
+            others = feedback.c.endpoint == row.endpoint, feedback.c.file_sha256 == row.file_sha256
+            if connection.execute(select(feedback.c.id).where(*others).limit(1)).first() is None:
+                self.shelf(row.endpoint).path(row.file_sha256).unlink(missing_ok=True)
 
     def consume(self, numbers: list[int]) -> int:
         """Marks what a training has taken; how many were not marked before."""

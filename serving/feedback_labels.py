@@ -27,16 +27,20 @@ class Settled(NamedTuple):
 
 def checked_label(label: str | None) -> str | None:
     """Without blanks around it; None for an empty one. Raises ValueError for what is no label."""
-    text = unicodedata.normalize("NFC", label or "").strip()
+    text = (label or "").strip()
     if not text:
         return None
     if len(text) > LONGEST:
         raise ValueError(f"a label has up to {LONGEST} characters, this one has {len(text):,}")
     if any(unicodedata.category(sign).startswith("C") for sign in text):
         raise ValueError("a label has no control characters")
-    if text[0] in FORMULA and not all(re.fullmatch(NUMBER, part) for part in text.split(SEVERAL)):
-        raise ValueError(f"a label does not begin with {text[0]!r}: tables would take it for a formula")
     return text
+
+
+def require_words(label: str | None) -> None:
+    """Raises ValueError for what a spreadsheet would calculate; a model's own classes may be called so."""
+    if label and label[0] in FORMULA and not all(re.fullmatch(NUMBER, part) for part in label.split(SEVERAL)):
+        raise ValueError(f"a label does not begin with {label[0]!r}: tables would take it for a formula")
 
 
 def is_known(task: str, classes: Sequence[str], label: str) -> bool:

@@ -44,6 +44,7 @@ class ServingSettings:
     batch_wait_ms: float = 2.0
     max_waiting: int = 256
     deadline_seconds: float = 10.0
+    requests_per_second: float = 0.0
     max_images: int = 32
     max_megapixels: float = 25.0
     max_upload_mib: float = 32.0

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,9 @@ def _compare(net: "nn.Module", manifest: Manifest, golden: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """MODEL MANIFEST [GOLDEN]: status 0 where the model works, else the reason on the last line."""
+    """MODEL MANIFEST [GOLDEN]: status 0 where it works, else the reason on the last line. What is live goes first."""
+    with suppress(OSError):
+        os.nice(5)
     model, manifest, *golden = map(Path, arguments)
     try:
         check(model, manifest, golden[0] if golden else None)

@@ -17,7 +17,11 @@ ENTRY_POINTS = {"train.py", "test.py", "predict.py", "benchmark.py", "serving/__
 SOURCES = [file for layer in LAYERS for file in (ROOT / layer).rglob("*.py")]
 GROUPS = sorted(folder.relative_to(CONFIGURATION).as_posix() for folder in CONFIGURATION.rglob("*") if folder.is_dir())
 # of the groups that train.py has not
-MAIN_FILES = {"engine": "test", "benchmark": "benchmark", "limits": "benchmark", "promotion": "serving"}
+MAIN_FILES = {
+    "engine": "test",
+    "promotion": "serving",
+    **dict.fromkeys(("benchmark", "limits", "finetune"), "benchmark"),
+}
 OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONFIGURATION / group).glob("*.yaml"))]
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 
+import pytest
 import yaml
 
 SMALL = (
@@ -57,6 +58,26 @@ def test_a_killed_search_goes_on_by_the_same_command_and_loses_nothing(launch, c
     while len(runs(tmp_path)) == 1:  # a finished search is not taken for an interrupted one
         assert third.process.is_alive() and time.monotonic() < until, third.errors.read_text()
         time.sleep(0.01)
+
+
+@pytest.mark.soak
+def test_ctrl_c_on_ray_is_told_and_the_same_command_goes_on_with_what_ran(launch, command, tmp_path):
+    on_ray = [part for part in SMALL if not part.startswith("tune.backend")]
+    line = (*on_ray, "tune.trials=5", "trainer.max_epochs=30", "tune.final=false", "tune.scheduler=none")
+    first, until = launch("train.py", *line), time.monotonic() + 250
+    while not (runs(tmp_path) if (tmp_path / "logs" / "s").exists() else []) or len(journal(runs(tmp_path)[0])) < 1:
+        assert first.process.is_alive() and time.monotonic() < until, first.errors.read_text()
+        time.sleep(0.01)
+    first.send(signal.SIGINT)
+    done = first.wait()
+    assert done.returncode == 130 and "the search was interrupted; the same command goes on with it" in done.stdout
+    [run] = runs(tmp_path)
+    before = journal(run)
+    assert {trial["state"] for trial in before} == {"complete"} and len(before) < 5
+    done = command("train.py", *line)
+    assert done.returncode == 0, done.stderr
+    after = journal(run)
+    assert after[: len(before)] == before and [trial["state"] for trial in after] == ["complete"] * 5
 
 
 def test_a_search_that_finds_nothing_ends_with_the_first_error(command, tmp_path):

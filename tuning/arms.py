@@ -37,7 +37,7 @@ def _node(name: str, chosen: Node) -> Node:
     own = _own(name)
     shared = {key: chosen[key] for key in COMMON if key in own and key in chosen}
     choice = {key: chosen[key] for key in OF_THE_CHOICE if key in chosen}
-    return own | shared | choice | {"option": None, "lr_range": own["lr_range"]}
+    return own | shared | choice | {"option": None, "lr_range": own["lr_range"], "lr_falls": own["lr_falls"]}
 
 
 def _own(name: str) -> Node:

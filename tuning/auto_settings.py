@@ -45,6 +45,7 @@ class AutoSettings:
     max_step_count: int | None = None
     max_training_time: str | None = None
     lr_range: list[float] | None = None
+    lr_falls: float = 0.0
     search: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,8 @@
 """What `python benchmark.py` does: fills the table, shows it as a page, chooses a model where limits are given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -8,44 +10,116 @@ from rich.table import Table
 from tuning.benchmark_page import on_front, write_page
 from tuning.benchmark_progress import tracked
 from tuning.benchmark_settings import BenchmarkSettings
-from tuning.benchmarking import Plan, filled, missing, planned
+from tuning.benchmarking import Plan, missing
+from tuning.finetune_settings import OwnImages
 from tuning.limits import Limits
-from tuning.model_search import hopes, judged, show_choice
+from tuning.machines import Machines, machines
+from tuning.model_search import Choice, choice_folder, hopes, judged, on_own_images, show_choice
 from tuning.published import Joined, Published, joined, published
-from tuning.speed_table import Row, SpeedTable
+from tuning.speed_table import SpeedTable
+from tuning.stamp import differing_governor, foreign, now, write_stamp
 from utils.log import console
 
 MOST_SHOWN = 40
 HEADINGS = ("model", "engine", "batch", "size", "top-1 %", "p50 ms", "p95 ms", "images/s", "MiB", "front")
 
 
-def benchmark(settings: BenchmarkSettings, limits: Limits) -> None:
-    """An interruption leaves table and page of what is known, and ends with KeyboardInterrupt."""
+@dataclass(frozen=True)
+class Found:
+    """What is known of one kind of machine, with accuracies."""
+
+    plan: Plan
+    rows: list[Joined]
+
+
+def benchmark(settings: BenchmarkSettings, limits: Limits, own: OwnImages | None = None) -> None:
+    """An interruption leaves table and page of what is known, and ends with KeyboardInterrupt.
+
+    own: the user's own images, on which candidates within the limits are tried.
+    """
+    limits.check_objective(own is not None)
     file = Path(settings.file).expanduser()
+    found = measured(settings, limits, shown=lambda rows: _shown(file, rows))
+    if not limits.any and own is None:
+        return
+    for number, one in enumerate(found):
+        place = file if number == 0 else file.with_stem(f"{file.stem}-{number + 1}")
+        if len(found) > 1:
+            console().print(f"\n{one.plan.machine.kind}")
+        show_choice(chosen_of(one, limits, own, place), one.rows, place)
+
+
+def measured(
+    settings: BenchmarkSettings,
+    limits: Limits,
+    shown: Callable[[Sequence[Joined]], None] = lambda rows: None,
+    patient: bool = False,
+) -> list[Found]:
+    """One for each kind of machine, after what was missing was measured. patient: waits for another who measures."""
     known = published(settings.published)
     limits.check(bool(known))
-    with SpeedTable(file) as table:
-        plan = planned(limits.narrowed(settings))
+    with SpeedTable(Path(settings.file).expanduser(), patient) as table, machines(limits.narrowed(settings)) as here:
         try:
-            found = _measured(plan, table, known, limits)
+            if limits.measure:
+                _fill(here, table, limits)
+            else:
+                _refuse_foreign(here.plans, table)
         except KeyboardInterrupt:
-            _shown(file, joined(_of_plan(plan, table), known))
+            shown(_every(here.plans, table, known))
             raise
-    _shown(file, found)
-    if limits.any:
-        show_choice(judged(found, limits), found, file)
+        shown(_every(here.plans, table, known))
+        return [Found(plan, joined(plan.known(table), known)) for plan in here.plans]
 
 
-def _measured(plan: Plan, table: SpeedTable, known: Sequence[Published], limits: Limits) -> list[Joined]:
-    if limits.measure and (left := sum(map(len, missing(plan, table)))):
-        console().print(f"{left} of {len(plan.jobs)} measurements are missing on {plan.machine.kind}")
-    if limits.measure:
-        filled(plan, table, tracked, hopes(limits, plan, table))
-    return joined(_of_plan(plan, table), known)
+def _every(plans: Sequence[Plan], table: SpeedTable, known: Sequence[Published]) -> list[Joined]:
+    return joined([row for plan in plans for row in plan.known(table)], known)
 
 
-def _of_plan(plan: Plan, table: SpeedTable) -> list[Row]:
-    return [table.rows[job.key] for job in plan.jobs if job.key in table.rows]
+def _fill(here: Machines, table: SpeedTable, limits: Limits) -> None:
+    """Says what is missing, measures it, and leaves the machine's stamp beside the table."""
+    for plan in here.plans:
+        _tell(plan, table)
+    with _stamps(here.plans, table):
+        here.fill(table, tracked, lambda plan: hopes(limits, plan, table))
+
+
+def _tell(plan: Plan, table: SpeedTable) -> None:
+    left = sum(map(len, missing(plan, table)))
+    told = [foreign(table.rows.values(), plan.machine)]
+    told += [differing_governor(table.file, plan.seen.stamp)]
+    told += [f"{left} of {len(plan.jobs)} measurements are missing on {plan.machine.kind}"] if left else []
+    for line in filter(None, told):
+        console().print(line, soft_wrap=True)
+
+
+@contextmanager
+def _stamps(plans: Sequence[Plan], table: SpeedTable) -> Iterator[None]:
+    """Beside the table, as soon as something is measured and again at its end."""
+    measuring = [plan for plan in plans if missing(plan, table)]
+    for plan in measuring:
+        write_stamp(table.file, plan.seen.stamp)
+    try:
+        yield
+    finally:
+        for plan in measuring:
+            write_stamp(table.file, plan.seen.stamp | {"ended": now()})
+
+
+def _refuse_foreign(plans: Sequence[Plan], table: SpeedTable) -> None:
+    """Raises ValueError where nothing may be measured and the table is of no help here."""
+    for plan in plans:
+        if told := foreign(table.rows.values(), plan.machine):
+            raise ValueError(
+                f"limits.measure=false, but {told}: leave limits.measure out, or name another benchmark.file"
+            )
+
+
+def chosen_of(found: Found, limits: Limits, own: OwnImages | None, file: Path) -> Choice:
+    """The best within limits; with images of one's own, the best on those."""
+    choice = judged(found.rows, limits)
+    if own is None or not choice.ranked:
+        return replace(choice, further=own.given if own else ())
+    return on_own_images(choice, own, choice_folder(file))
 
 
 def _shown(file: Path, found: Sequence[Joined]) -> None:

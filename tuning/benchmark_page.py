@@ -92,11 +92,11 @@ def pareto_chart(known: Sequence[Joined], batch: int) -> Chart:
     drawn = tuple(one for one in series if len(one.x))
     return Chart(
         f"accuracy-latency-{batch}", f"Accuracy against latency, batch {batch}", drawn,
-        Axis("p50 of a call, ms", log=True, range=_room(everything)), Axis("published top-1, %"), legend=False,
+        Axis("p50 of a call, ms", log=True, range=room(everything)), Axis("published top-1, %"), legend=False,
     )  # fmt: skip
 
 
-def _room(latencies: Sequence[float]) -> tuple[float, float]:
+def room(latencies: Sequence[float]) -> tuple[float, float]:
     """Exponents of ten."""
 
     low, high = log10(min(latencies)), log10(max(latencies))

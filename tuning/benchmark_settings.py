@@ -8,7 +8,7 @@ from pathlib import PurePath
 from utils.signature import nearest
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-TRUTHS = ("find_specific_models", "off_tensorrt", "train")
+TRUTHS = ("find_specific_models", "off_tensorrt", "train", "ray")
 LISTS = ("engines", "precision", "batch_size")
 VALUES = {"specific_model_family": "family", "file_location": "file", "image_size": "image_size",
           "max_params": "max_params", "time_limit": "time_limit"}  # fmt: skip
@@ -37,6 +37,7 @@ class BenchmarkSettings:
     file: str = "results/all_models.csv"
     published: str | None = "auto"
     retry: bool = False
+    ray: bool = False
 
     def __post_init__(self) -> None:
         if self.find_specific_models and self.family is None:
@@ -97,7 +98,12 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
     truths = [f"benchmark.{name}=True" for name in TRUTHS if getattr(known, name)]
     lists = [f"benchmark.{name}=[{given}]" for name in LISTS if (given := getattr(known, name)) is not None]
     values = [f"benchmark.{key}={given}" for name, key in VALUES.items() if (given := getattr(known, name)) is not None]
-    return [*truths, *lists, *values, *rest]
+    return [*truths, *lists, *values, *(_in_full(argument) for argument in rest)]
+
+
+def _in_full(argument: str) -> str:
+    """`ray=True` is short, as it is for predict.py."""
+    return f"benchmark.{argument}" if argument.startswith("ray=") else argument
 
 
 def _flag(name: str) -> str:

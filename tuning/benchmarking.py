@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -11,10 +10,11 @@ import psutil
 
 from serving.engines.machine import cores
 from tuning.benchmark_settings import BenchmarkSettings
-from tuning.catalogue import entries
+from tuning.catalogue import Entry, entries
 from tuning.isolation import Allowance, Failure, isolated
-from tuning.jobs import Job, Machine, engines, jobs
+from tuning.jobs import Chosen, Job, Machine, engines, jobs
 from tuning.speed_table import Row, SpeedTable
+from tuning.stamp import Stamp, now, stamped
 
 log = logging.getLogger(__name__)
 
@@ -22,31 +22,59 @@ FACTS = Allowance(seconds=120, memory_mib=16384)
 FREE_SHARE = 0.9
 MIB = 2**20
 
-Track = Callable[[Sequence[list[Job]]], Iterable[list[Job]]]
+Track = Callable[[Iterable[list[Job]], int], Iterable[list[Job]]]  # models and how many: shows how far it is
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a machine is, and the engines that can be had on it. refused: of each other one why it cannot."""
+
+    machine: Machine
+    threads: int
+    engines: list[Chosen]
+    refused: list[str]
+    stamp: Stamp
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is asked for. models: the jobs of each, the cheapest model first."""
+    """All that is asked of one kind of machine. models: the jobs of each, the cheapest model first."""
 
     settings: BenchmarkSettings
-    machine: Machine
+    seen: Look
     models: list[list[Job]]
+
+    @property
+    def machine(self) -> Machine:
+        return self.seen.machine
 
     @property
     def jobs(self) -> list[Job]:
         return [job for own in self.models for job in own]
 
+    def known(self, table: SpeedTable) -> list[Row]:
+        """What the table has of it."""
+        return [table.rows[job.key] for job in self.jobs if job.key in table.rows]
+
 
 def planned(settings: BenchmarkSettings) -> Plan:
-    """Raises ValueError for models, engines and devices that are not there."""
+    """Of this machine. Raises ValueError for models, engines and devices that are not there."""
     models = entries(settings)
+    return plan_of(settings, models, look(settings))
+
+
+def look(settings: BenchmarkSettings) -> Look:
+    """At this machine. Raises ValueError for engines and devices that are not there."""
     threads = settings.threads or cores()
     here = found_machine(settings.device, threads)
     chosen, refused = engines(settings, threads, here.versions)
-    for reason in refused:
+    return Look(here, threads, chosen, refused, stamped(here, threads, chosen))
+
+
+def plan_of(settings: BenchmarkSettings, models: Sequence[Entry], seen: Look) -> Plan:
+    for reason in seen.refused:
         log.info("left out: %s", reason)
-    return Plan(settings, here, list(jobs(models, chosen, settings, threads, here.kind)))
+    return Plan(settings, seen, list(jobs(models, seen.engines, settings, seen.threads, seen.machine.kind)))
 
 
 def found_machine(device: str, threads: int) -> Machine:
@@ -61,10 +89,11 @@ def found_machine(device: str, threads: int) -> Machine:
 
 def filled(plan: Plan, table: SpeedTable, track: Track, worth: Callable[[Job], bool] = lambda job: True) -> list[Row]:
     """The rows of the plan, after those that are missing were measured and added. worth: what is measured at all."""
-    for own in track(missing(plan, table)):
+    left = missing(plan, table)
+    for own in track(left, len(left)):
         for row in rows([job for job in own if worth(job)], plan.settings):
             table.add(row)
-    return [table.rows[job.key] for job in plan.jobs if job.key in table.rows]
+    return plan.known(table)
 
 
 def missing(plan: Plan, table: SpeedTable) -> list[list[Job]]:
@@ -90,7 +119,7 @@ def rows(own: Sequence[Job], settings: BenchmarkSettings) -> Iterator[Row]:
 
 def as_row(job: Job, answer: dict[str, Any] | Failure) -> Row:
     figures = {"error": answer.reason} if isinstance(answer, Failure) else answer
-    return Row(**job.key._asdict(), **figures, measured=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    return Row(**job.key._asdict(), **figures, measured=now())
 
 
 def _free_mib() -> float:

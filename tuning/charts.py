@@ -14,6 +14,7 @@ from tuning.study import Study
 from utils.charts import Axis, Chart, Series
 
 LEAST_FOR_IMPORTANCE = 4  # trials that came equally far
+MAGNITUDES = 20.0
 BEST_SHARE = 4  # one trial in so many is drawn as one of the best
 
 
@@ -33,7 +34,14 @@ def history_chart(study: Study) -> Chart:
         _points("stopped", others, study, "train"),
     )
     used = tuple(one for one in series if len(one.x))
-    return Chart("search_history", "History", used, Axis("trial"), Axis(goal.main.figure))
+    return Chart("search_history", "History", used, Axis("trial"), figure_axis(goal.main.figure, used))
+
+
+def figure_axis(label: str, series: Sequence[Series]) -> Axis:
+    """Logarithmic where the values span magnitudes, as losses do: else the good ones would lie on one line."""
+    values = np.concatenate([np.asarray(one.y, dtype=float) for one in series]) if series else np.ones(1)
+    known = values[np.isfinite(values)]
+    return Axis(label, log=len(known) > 0 and known.min() > 0 and known.max() > MAGNITUDES * known.min())
 
 
 def _points(name: str, found: Sequence[tuple[int, Trial, float]], study: Study, color: str) -> Series:
@@ -53,7 +61,7 @@ def curves_chart(study: Study) -> Chart:
         Series("stopped", [epoch for epoch, _ in stops], [value for _, value in stops], "wrong", "points"),
     )
     used = tuple(one for one in series if len(one.x))
-    return Chart("search_curves", "Learning curves", used, Axis("epoch"), Axis(figure))
+    return Chart("search_curves", "Learning curves", used, Axis("epoch"), figure_axis(figure, used))
 
 
 def _lines(name: str, lines: Sequence[Sequence[tuple[float, float]]], color: str) -> Series:

@@ -51,6 +51,14 @@ class Limits:
                 "benchmark.published=FILE with timm's results-imagenet.csv"
             )
 
+    def check_objective(self, own_images: bool) -> None:
+        """Raises ValueError where candidates are to be tried on images and something else is to be best."""
+        if own_images and self.objective != "accuracy":
+            raise ValueError(
+                f"limits.objective={self.objective}: candidates are ranked by accuracy on your images; leave it or the "
+                "data set out"
+            )
+
     def narrowed(self, settings: BenchmarkSettings) -> BenchmarkSettings:
         """Models that are too large anyway are not measured."""
         if self.parameters is None:

@@ -1,13 +1,17 @@
 """The best model that keeps all limits, from measurements; where none does, the nearest one and what it breaks."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
 
+from tuning import finetune_page
 from tuning.benchmark_page import COLUMNS, cells, name, page_folder, pareto_chart
 from tuning.benchmarking import Plan
+from tuning.finetune_settings import OwnImages
+from tuning.finetuning import Finetuned, finetuned
 from tuning.jobs import Job
 from tuning.limits import OBJECTIVES, Limits
 from tuning.published import Joined
@@ -23,11 +27,16 @@ MOST_SHOWN = 15
 
 @dataclass(frozen=True)
 class Choice:
-    """ranked: all that keep every limit, the best first. chosen: the first; else nearest is what comes closest."""
+    """ranked: all that keep every limit, the best first. chosen: the first; else nearest is what comes closest.
+
+    further: overrides for train.py beside the network's. finetuned: how candidates did on the user's own images.
+    """
 
     ranked: list[Joined]
     nearest: Joined | None
     why: str
+    further: tuple[str, ...] = ()
+    finetuned: Finetuned | None = None
 
     @property
     def chosen(self) -> Joined | None:
@@ -41,7 +50,7 @@ class Choice:
         weights = self.chosen.published.name if self.chosen.published else self.chosen.row.model
         height, width = self.chosen.row.size.split("x")
         return ["models=timm", f"models.architecture={weights}", f"datamodule.height={height}",
-                f"datamodule.width={width}"]  # fmt: skip
+                f"datamodule.width={width}", *self.further]  # fmt: skip
 
     @property
     def engine(self) -> list[str]:
@@ -94,6 +103,13 @@ def _regret(closest: Joined, works: Sequence[Joined], limits: Limits) -> str:
     return f"none of {len(works)} measured keeps all limits; {nearest}"
 
 
+def on_own_images(choice: Choice, own: OwnImages, folder: Path) -> Choice:
+    """The same, ranked by what short trainings showed. folder: keeps them, for the same command."""
+    found = finetuned(own, choice.ranked, folder)
+    tried = [one.one for one in found.tried if one.figures]
+    return Choice(tried, None, found.why, own.given, found)
+
+
 def hopes(limits: Limits, plan: Plan, table: SpeedTable) -> Callable[[Job], bool]:
     """Whether a job may still keep the latency: models come by their cost, and at some point all are far above it."""
     if limits.latency_ms is None:
@@ -110,19 +126,21 @@ def hopes(limits: Limits, plan: Plan, table: SpeedTable) -> Callable[[Job], bool
 
 
 def show_choice(choice: Choice, found: Sequence[Joined], file: Path) -> None:
-    """The ranked table, the reason, the lines to paste, the page."""
+    """The ranked table, the reason, the lines to paste, the page. file: the table's, beside which the page lies."""
     out = console()
-    if choice.ranked:
-        out.print(_ranking(choice.ranked))
-    out.print(choice.why, soft_wrap=True)
+    if choice.finetuned:
+        out.print(finetune_page.ranking(choice.finetuned))
+    elif choice.ranked:
+        out.print(ranking(choice.ranked))
+    out.print(choice.why, soft_wrap=True, markup=False)
     if choice.chosen:
-        out.print(f"train it:  python train.py {' '.join(choice.overrides)}", soft_wrap=True)
+        out.print(f"train it:  python train.py {shlex.join(choice.overrides)}", soft_wrap=True, markup=False)
     if choice.engine:
         out.print(f"deploy it: python test.py {' '.join(choice.engine)}", soft_wrap=True)
     out.print(f"page:  {write_choice(choice, found, file)}", soft_wrap=True)
 
 
-def _ranking(ranked: Sequence[Joined]) -> Table:
+def ranking(ranked: Sequence[Joined]) -> Table:
     table = Table("", "model", "top-1 %", "p95 ms", "images/s", "MiB", "disk MiB", title="Keep all limits")
     for number, one in enumerate(ranked[:MOST_SHOWN], 1):
         row = one.row
@@ -134,11 +152,17 @@ def _ranking(ranked: Sequence[Joined]) -> Table:
 def write_choice(choice: Choice, found: Sequence[Joined], file: Path) -> Path:
     """Answers the page's path."""
     best = choice.chosen or choice.nearest
-    head = Section("", (Stats(_stats(choice, best)), Text(choice.why), Text(" ".join(choice.overrides))))
+    head = Section("", (Stats(_stats(choice, best)), Text(choice.why), Text(shlex.join(choice.overrides))))
     rows = tuple(cells(one, False) for one in choice.ranked)
-    ranking = [Section("Keep all limits", (PageTable(COLUMNS, rows),))] if rows else []
+    kept = [Section("Keep all limits", (PageTable(COLUMNS, rows),))] if rows else []
+    own = [finetune_page.section(choice.finetuned)] if choice.finetuned else []
     picture = [Section("Accuracy and latency", (Charts((chart,)),)) for chart in _pictures(found, best)]
-    return write_report(page_folder(file) / "choice", "The best model within limits", [head, *picture, *ranking])
+    return write_report(choice_folder(file), "The best model within limits", [head, *own, *picture, *kept])
+
+
+def choice_folder(file: Path) -> Path:
+    """Beside the table."""
+    return page_folder(file) / "choice"
 
 
 def _stats(choice: Choice, best: Joined | None) -> tuple[Stat, ...]:

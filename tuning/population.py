@@ -5,9 +5,9 @@ trials take over the weights and values of the best quarter, and change some of 
 can change in its middle are changed; all else comes with the weights.
 """
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
+from random import Random
 
 from tuning.space import Parameter, Value, Values
 
@@ -21,7 +21,7 @@ def is_movable(parameter: Parameter) -> bool:
     return parameter.kind != "choice" and parameter.key.startswith(MOVABLE)
 
 
-def explored(parameters: Sequence[Parameter], values: Values, rng: np.random.Generator) -> Values:
+def explored(parameters: Sequence[Parameter], values: Values, rng: Random) -> Values:
     """The values that a trial goes on with, from those of the trial whose weights it takes over."""
     found = dict(values)
     for parameter in parameters:
@@ -30,15 +30,15 @@ def explored(parameters: Sequence[Parameter], values: Values, rng: np.random.Gen
     return found
 
 
-def _moved(parameter: Parameter, value: float, rng: np.random.Generator) -> Value:
+def _moved(parameter: Parameter, value: float, rng: Random) -> Value:
     moved = _drawn(parameter, rng) if rng.random() < RESAMPLED else value * rng.choice(FACTORS)
     return within(parameter, moved)
 
 
-def _drawn(parameter: Parameter, rng: np.random.Generator) -> float:
+def _drawn(parameter: Parameter, rng: Random) -> float:
     if parameter.log:
-        return float(np.exp(rng.uniform(np.log(parameter.low), np.log(parameter.high))))
-    return float(rng.uniform(parameter.low, parameter.high))
+        return math.exp(rng.uniform(math.log(parameter.low), math.log(parameter.high)))
+    return rng.uniform(parameter.low, parameter.high)
 
 
 def within(parameter: Parameter, value: float) -> Value:

@@ -1,7 +1,6 @@
 """Accuracies that timm publishes, joined to measured speeds: its names carry a tag of the weights."""
 
 import csv
-import logging
 import urllib.error
 import urllib.request
 from collections import defaultdict
@@ -10,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuning.speed_table import Row
-from utils.files import write_whole
 
-log = logging.getLogger(__name__)
-
-URL = "https://raw.githubusercontent.com/huggingface/pytorch-image-models/main/results/results-imagenet.csv"
-KEPT = Path(".cache/results-imagenet.csv")
+# The first columns of results/results-imagenet.csv in timm's repository (Apache 2.0), of August 2026.
+OWN = Path(__file__).with_name("accuracies.csv")
 PATIENCE_S = 5.0
 NEEDED = ("model", "img_size", "top1")
 
@@ -41,25 +37,14 @@ class Joined:
         return self.published.top1 if self.published else None
 
 
-def published(place: str | None, kept: Path = KEPT) -> list[Published]:
-    """place: a path, a URL, auto for timm's own table (fetched once, then kept) or None. Raises ValueError."""
+def published(place: str | None) -> list[Published]:
+    """place: a path, a URL, auto for the table that lies here, or None. Raises ValueError."""
     if place is None:
         return []
     if place == "auto":
-        return _own(kept)
+        return parsed(OWN.read_text(), str(OWN))
     content = _fetched(place) if place.startswith(("http://", "https://")) else _read(Path(place).expanduser())
     return parsed(content, place)
-
-
-def _own(kept: Path) -> list[Published]:
-    """Without a network there is none, which is said and no error."""
-    if not kept.is_file():
-        try:
-            write_whole(kept, _fetched(URL))
-        except ValueError as error:
-            log.info("accuracies are unknown: %s", error)
-            return []
-    return parsed(kept.read_text(), str(kept))
 
 
 def _fetched(url: str) -> str:

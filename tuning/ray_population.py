@@ -1,9 +1,9 @@
 """tune.scheduler=pbt on Ray: Ray decides who takes over whose weights, the study with which values."""
 
 import json
+from random import Random
 from typing import Any
 
-import numpy as np
 from ray.tune.schedulers import PopulationBasedTraining
 
 from tuning.orders import Ending
@@ -49,7 +49,7 @@ class Population(Unpickled, PopulationBasedTraining):
         """Ray's hook for what a trial goes on with: the other's values, explored."""
         number, other = number_of(trial.config), number_of(trial_to_clone.config)
         epoch = int(self._trial_state[trial_to_clone].last_train_time)
-        rng = np.random.default_rng((self.study.searcher.seed, number, self.taken))
+        rng = Random(f"{self.study.searcher.seed} {number} {self.taken}")
         self.taken += 1
         values = explored(self.study.problem.parameters, self.study.trials[other].values, rng)
         return config_of(self.study.take_over(number, other, epoch, values)), {}

@@ -2,12 +2,15 @@
 
 import csv
 import fcntl
+import logging
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, get_args
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # of the columns and of what they mean
 
@@ -72,12 +75,12 @@ KINDS: dict[str, Any] = {field.name: field.type for field in fields(Row)}
 class SpeedTable:
     """A CSV file of rows, held by one process at a time. Opened in a `with`.
 
-    A line that a crash cut short is dropped. Raises ValueError for a file of another version or in use, OSError where
-    it cannot be written.
+    A line that a crash cut short is dropped. patient: waits for another process that writes it. Raises ValueError for a
+    file of another version or, without patience, in use, OSError where it cannot be written.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, patient: bool = False) -> None:
+        self.file, self.patient = file, patient
         self.rows: dict[Key, Row] = {}
 
     def __enter__(self) -> "SpeedTable":
@@ -112,6 +115,10 @@ class SpeedTable:
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            if self.patient:
+                log.info("%s is being written by another process: waiting for it", self.file)
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+                return
             raise ValueError(
                 f"benchmark.file={self.file} is being written by another benchmark: name another file, or wait for it"
             ) from error

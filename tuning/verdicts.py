@@ -34,4 +34,4 @@ def sections(run: Run) -> list[Section]:
         return []
     rows = tuple((one["what"], one["chosen"], one["why"]) for one in json.loads(file.read_text()))
     table = Table((Column("What"), Column("Chosen"), Column("Why")), rows)
-    return [Section("Automatic choices", (table,), "What experiment=auto chose, and the figures that spoke for it.")]
+    return [Section("Automatic choices", (table,), "What was chosen for this run, and the figures that spoke for it.")]

@@ -53,7 +53,8 @@ PATH_KEYS |= {"certificate", "private_key", "token_file", "arguments", "worker_a
 NO_PATHS = {"active.compare"}  # though their last part is called like one
 
 # What optimizers.option=auto reads in an optimizer's node; and the values that a training measures before it builds.
-OF_THE_CHOICE = ("option", "candidates", "num_epochs", "max_step_count", "max_training_time", "lr_range", "search")
+OF_THE_CHOICE = ("option", "candidates", "num_epochs", "max_step_count", "max_training_time", "lr_range", "lr_falls",
+                 "search")  # fmt: skip
 MEASURED = ("optimizers.lr", "datamodule.batch_size")
 
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml

@@ -12,6 +12,7 @@ from serving.batching import Unavailable
 from serving.blobs import Full, WrongOffset
 from serving.deployments import Conflict
 from serving.jobs import Late
+from serving.rates import TooOften
 from serving.uploads import BadUpload
 from serving.workers import OtherVersion
 
@@ -25,6 +26,7 @@ STATUS: dict[type[Exception], int] = {
     WrongOffset: 409,
     Full: 507,
     Unavailable: 503,
+    TooOften: 429,
     ValueError: 422,
 }
 
@@ -53,7 +55,7 @@ def status_of(error: Exception) -> int:
 
 async def _known(request: Request, error: Exception) -> JSONResponse:
     headers = {"Upload-Offset": str(error.offset)} if isinstance(error, WrongOffset) else {}
-    headers |= {"Retry-After": str(error.after_seconds)} if isinstance(error, Unavailable) else {}
+    headers |= {"Retry-After": str(error.after_seconds)} if isinstance(error, Unavailable | TooOften) else {}
     if type(error) is ValueError:  # as a library raises it too: it may be the server's own mistake
         log.info("%s %s is refused: %s", request.method, request.url.path, error, exc_info=error)
     said = error.strerror if isinstance(error, Full) else str(error)

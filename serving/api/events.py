@@ -145,7 +145,7 @@ def add_events(routes: Routes, parts: Parts) -> None:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             await Talk(socket, hub, lambda: _is_good(parts, secret_of(socket.scope))).run()
         finally:
-            pass
+            open_sockets -= 1
 
 
 async def _is_good(parts: Parts, secret: str) -> bool:

@@ -14,9 +14,9 @@ from serving.monitoring.overview import Overview
 from serving.monitoring.recent import Recent
 from serving.package import Name
 
-FRESH_SECONDS = 2.0  # for which an overview is shown to further pages
+FRESH_SECONDS = 5.0  # for which an overview is shown to further pages
 
-Hours = Annotated[float, Query(gt=0, le=24 * 366)]
+Hours = Annotated[float, Query(ge=1 / 60, le=24 * 366)]
 Points = Annotated[int, Query(ge=1, le=300)]
 Number = Annotated[int, Field(ge=0, lt=2**31)]
 

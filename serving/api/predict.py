@@ -11,12 +11,13 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from serving.api.doors import Routes
+from serving.api.doors import Routes, identity_of
 from serving.api.errors import status_of
 from serving.bundle import Bundle
 from serving.endpoints import Serving
 from serving.metrics import Metrics
 from serving.package import Name
+from serving.rates import Rates
 from serving.settings import MEBIBYTE, ServingSettings
 from serving.uploads import UNKNOWN_TYPE, BadUpload
 
@@ -42,10 +43,11 @@ Deadline = Annotated[int | None, Query(ge=1, le=600_000)]
 
 
 def add_predict(routes: Routes, serving: Serving, settings: ServingSettings, metrics: Metrics) -> None:
-    limit = int(settings.max_upload_mib * MEBIBYTE)
+    limit, rates = int(settings.max_upload_mib * MEBIBYTE), Rates(settings.requests_per_second)
 
     async def answered(name: str, request: Request, top_k: int, deadline_ms: int | None) -> JSONResponse:
         with counted(metrics, name):
+            rates.take(identity_of(request).token_id)
             images = [(uuid4().hex, data) for data in await images_of(request, settings.max_images)]
             seconds = settings.deadline_seconds if deadline_ms is None else deadline_ms / 1000
             bundle, answers = await serving.answer(name, images, top_k, seconds)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from serving.database import Database
 from serving.monitoring.answered import Answered
@@ -92,12 +92,15 @@ class Monitor:
                 self._tidy()
 
     def _write(self, batch: list[Answered]) -> None:
-        """In one transaction; what a database that is down does not take waits on."""
+        """In one transaction; what a database that is down does not take waits on, what it refuses is lost."""
         try:
             rows = list(self._rows(batch))
             with self.database.write() as connection:
                 if rows:
                     connection.execute(insert(prediction), rows)
+        except (DataError, IntegrityError):
+            self.lost += len(batch)
+            raise
         except SQLAlchemyError:
             self._waiting.extendleft(reversed(batch))
             raise

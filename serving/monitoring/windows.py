@@ -39,7 +39,8 @@ class Windows:
         """Judges every window that is full by now; where drift begins or ends, log and history get a line."""
         found: list[Verdict] = []
         while (rows := self._next(place)) is not None:
-            found.append(self._judged(place, rows))
+            verdict = self._judged(place, rows)
+            found += [] if verdict is None else [verdict]
         return found
 
     def waiting(self, place: Place) -> int:
@@ -56,13 +57,16 @@ class Windows:
             last = connection.execute(unseen.with_only_columns(prediction.c.id).offset(self.size - 1).limit(1)).scalar()
             return None if last is None else connection.execute(unseen.where(prediction.c.id <= last)).all()
 
-    def _judged(self, place: Place, rows: Sequence[Row[Any]]) -> Verdict:
+    def _judged(self, place: Place, rows: Sequence[Row[Any]]) -> Verdict | None:
+        """None where another process was faster."""
         reference = self.references.of(place.model_id)
         assert reference is not None
         verdict = judge(reference.kept, kept_of(rows), reference.names, self.alpha)
         row = vars(place) | {"last_id": rows[-1].id, "since": rows[0].at, "until": rows[-1].at, "answers": len(rows)}
         with self.database.alone() as connection:
             before = connection.execute(_last(place)).first()
+            if before is not None and before.last_id >= rows[0].id:
+                return None
             connection.execute(insert(drift).values(**row, p=verdict.p, drifted=verdict.drifted, why=verdict.why))
             if verdict.drifted != (before is not None and before.drifted):
                 action = "drift" if verdict.drifted else "drift ended"

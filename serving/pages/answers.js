@@ -1,5 +1,5 @@
 // What was predicted for one image, drawn: bars, values, a mask over the image.
-import { el, percent, short } from "./dom.js";
+import { el, percent } from "./dom.js";
 
 function bars(entries, kind = () => "") {
   return el("ol", { className: "bars", data: { testid: "bars" } }, entries.map(({ name, share, color }, place) => {
@@ -17,6 +17,7 @@ function bars(entries, kind = () => "") {
   }));
 }
 
+const exact = (value) => (value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(3) : value.toLocaleString("en", { maximumSignificantDigits: 6 }));
 const named = (top) => top.map((one) => ({ name: one.class, share: one.probability }));
 
 // The colour of a class in a mask, as the server paints it (Pascal VOC): each bit of its number goes to a high bit.
@@ -42,7 +43,7 @@ export function drawn(found, picture) {
   if (found.error) return [el("p", { className: "failure" }, found.error)];
   if (found.top) return [bars(named(found.top))];
   if (found.labels) return [bars(named(found.labels), (place) => (found.labels[place].given ? "given" : "")), el("p", { className: "note" }, given(found.labels))];
-  if (found.values) return [el("dl", { className: "values" }, found.values.map((one) => el("div", {}, el("dt", {}, one.target), el("dd", { data: { testid: "value" } }, short(one.value)))))];
+  if (found.values) return [el("dl", { className: "values" }, found.values.map((one) => el("div", {}, el("dt", {}, one.target), el("dd", { data: { testid: "value" } }, exact(one.value)))))];
   if (found.heads) return [el("div", { className: "heads" }, found.heads.map((one) => el("div", {}, el("h3", {}, one.head), bars(named(one.top)))))];
   return masked(found, picture);
 }

@@ -3,6 +3,7 @@ import { at, el, button } from "./dom.js";
 
 const PLACE = "evergreen.token";
 let asking = null; // the dialog that is open, as a promise
+let secret = ""; // where the browser forbids storage, for this page alone
 
 export class Failure extends Error {
   constructor(status, words, retryAfter = 0) {
@@ -11,19 +12,23 @@ export class Failure extends Error {
   }
 }
 
-export const token = () => { try { return localStorage.getItem(PLACE) ?? ""; } catch { return asking?.secret ?? ""; } };
+export const token = () => { try { return localStorage.getItem(PLACE) ?? secret; } catch { return secret; } };
 
-function keep(secret) {
-  try { localStorage.setItem(PLACE, secret); } catch { /* forbidden: asked for again with the next page */ }
+function keep(given) {
+  secret = given;
+  try { localStorage.setItem(PLACE, given); } catch { /* forbidden: asked for again with the next page */ }
 }
 
 // …#token=SECRET, as the server prints it; it does not stay in the address.
 export function takeToken() {
   const found = /^#token=([\w-]+)$/.exec(location.hash);
-  if (!found) return;
+  if (!found) return false;
   keep(found[1]);
   history.replaceState(null, "", location.pathname + location.search);
+  return true;
 }
+
+addEventListener("hashchange", () => { if (takeToken()) location.reload(); }); // a link pasted into this tab
 
 export const isAsking = () => asking !== null;
 

@@ -79,7 +79,7 @@ function actions(row) {
 
 async function rollback(row, place) {
   const agreed = await sure(`Bring back what was live on ${row.name} before?`, "It answers within a moment, on every open page. This is a new generation; nothing is lost.", "Roll back",
-    check("freeze", "and freeze automatic deployment, so that the next training does not replace it"));
+    check("freeze", "and freeze automatic deployment, so that the next training does not replace it", "and-freeze"));
   if (agreed) await post(`${place}/rollback`, { generation: row.generation, freeze: agreed.has("freeze") });
 }
 

@@ -8,9 +8,9 @@ const ALONE = 2_000; // the same while it is down
 const LONGEST = 15_000; // ms between two tries to connect
 
 export class Live {
-  // heard: called with each state. Its order is the server's: what was asked for before a push came is left out.
+  // heard: called with each state, never with an older one after a newer.
   constructor(heard) {
-    Object.assign(this, { heard, socket: null, tries: 0, pushes: 0, last: 0, state: "connecting" });
+    Object.assign(this, { heard, socket: null, tries: 0, last: 0, state: "connecting", seen: -1 });
   }
 
   start() {
@@ -31,6 +31,7 @@ export class Live {
     const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/events`;
     const socket = (this.socket = new WebSocket(address, ["evergreen", `token.${token()}`]));
     this.last = Date.now();
+    this.seen = -1; // a restored store may have a shorter history
     socket.addEventListener("message", (event) => { if (socket === this.socket) this.said(JSON.parse(event.data)); });
     socket.addEventListener("close", () => { if (socket === this.socket) this.again(); });
   }
@@ -39,9 +40,15 @@ export class Live {
     this.last = Date.now();
     this.tries = 0;
     this.show("live");
-    if (message.kind !== "state") return;
-    this.pushes++;
-    this.heard(message);
+    if (message.kind === "state") this.take(message);
+  }
+
+  // The two ways of hearing may overtake one another; the history only grows.
+  take(state) {
+    const [newest] = state.marks.history;
+    if (newest < this.seen) return;
+    this.seen = newest;
+    this.heard(state);
   }
 
   again(delay = Math.min(LONGEST, 500 * 2 ** this.tries) * (0.75 + Math.random() / 2)) {
@@ -63,10 +70,8 @@ export class Live {
 
   async ask() {
     this.asked = Date.now();
-    const before = this.pushes;
     try {
-      const found = await get("/api/events");
-      if (before === this.pushes) this.heard(found);
+      this.take(await get("/api/events"));
     } catch { /* shown as reconnecting; asked again */ }
   }
 

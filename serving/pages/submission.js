@@ -55,8 +55,10 @@ async function read(files) {
   look();
 }
 
+// A key on each line, lists beside it.
 function write(grid) {
-  parts.text.value = JSON.stringify(grid, null, 2);
+  const spelt = (value) => (Array.isArray(value) ? `[${value.map((one) => JSON.stringify(one)).join(", ")}]` : JSON.stringify(value));
+  parts.text.value = `{\n${Object.entries(grid).map(([key, value]) => `  ${JSON.stringify(key)}: ${spelt(value)}`).join(",\n")}\n}`;
   look();
 }
 

@@ -47,7 +47,7 @@ def test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brin
 ):
     root = tmp_path / "store"
     server = launch(
-        "serving/__main__.py", f"serving.root={root}", "serving.port=0", "engine=onnxruntime",
+        "serving/__main__.py", f"serving.root={root}", "serving.port=0", "engine=eager",
         f"serving.worker_arguments='{JOBS}'",
     )  # fmt: skip
     demo = browser.open(until(lambda: told(server, "the demo")))
@@ -190,6 +190,55 @@ def test_a_push_that_never_comes_is_repaired_by_asking(open_parts, opened):
         page.until_there("no-models")
         parts.completion.register(_package(parts), "somebody")
         page.until(DEPLOYED, parts.deployments.get("main")["file_sha256"], seconds=15)
+
+
+def test_a_person_does_on_the_page_what_the_store_can_do(api, opened):
+    first, second = (
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.5 - seed / 10, seed)).json()["model"]
+        for seed in (1, 2)
+    )
+    live = lambda: api["viewer"].get("/api/deployments/main").json()  # noqa: E731
+    assert live()["model_id"] == first
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.until_there("deploy")
+    page.value(f"document.querySelector('[data-testid=model][data-model=\"{second}\"] [aria-expanded]').click()")
+    for role in ("shadow", "canary"):
+        page.until(f"document.querySelector('button[data-testid={role}]') !== null")
+        page.value(f"document.querySelector('button[data-testid={role}]').click()")
+        page.click("sure")
+        page.until(f"document.querySelector('div[data-testid={role}]') !== null")
+        assert live()[f"{role}_id"] == second
+    assert live()["canary_share"] == 0.1
+    assert live()["shadow_id"] is None  # a model has one place
+    page.value("document.querySelector('div[data-testid=canary] button').click()")
+    page.until("document.querySelector('div[data-testid=canary]') === null")
+
+    page.click("deploy")
+    page.click("sure")
+    page.until(DEPLOYED, lambda found: found == live()["file_sha256"] and live()["model_id"] == second)
+    page.click("rollback")
+    page.click("and-freeze")
+    page.click("sure")
+    page.until(attribute("live-generation", "textContent"), "3")
+    until(lambda: live()["frozen"])
+    page.click("clear")
+    page.click("sure")
+    page.until(DEPLOYED, "")
+    assert live()["model_id"] is None
+    page.until("document.querySelectorAll('[data-testid=history] li').length", lambda count: count >= 12)
+
+
+def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
+    api["operator"].post("/api/jobs", json={"SEED": [1, 2]})
+    page = opened(api.address, api.secrets["operator"], "/store")
+    states = "[...document.querySelectorAll('[data-testid=job]')].map((one) => one.dataset.state)"
+    page.until(states, ["queued", "queued"])
+    page.value("document.querySelectorAll('[data-testid=job]')[1].querySelector('[data-testid=priority]').click()")
+    until(lambda: [job["priority"] for job in api["viewer"].get("/api/jobs").json()] == [1, 0])
+    page.click("cancel")
+    page.until(states, ["cancelled", "queued"])
+    page.click("retry")
+    page.until(states, ["queued", "queued"])
 
 
 def test_who_may_only_look_is_offered_nothing_else(api, opened):

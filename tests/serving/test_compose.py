@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile: what they start takes these keys, as an ordinary user on a read-only system."""
+"""docker-compose.yml and Dockerfile: what they start takes these keys, as an ordinary user on a read-only system."""
 
 import yaml
 

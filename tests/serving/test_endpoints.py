@@ -105,6 +105,33 @@ def test_what_failed_for_a_moment_is_tried_again(store):
     assert followed(store, work, bright(store))["model_id"] == 1
 
 
+def test_another_model_does_not_wait_until_a_broken_one_is_tried_again(store, monkeypatch):
+    monkeypatch.setattr("serving.endpoints.FIRST_PAUSE", 600.0)
+    store.broken.add(1)
+
+    async def work(serving):
+        await until(serving, lambda one: one["state"] == "failed")
+        store.deployments.deploy(2, "me")
+        return await until(serving, lambda one: one["state"] == "live")
+
+    assert followed(store, work, bright(store))["model_id"] == 2
+
+
+def test_whatever_goes_wrong_in_loading_is_a_reason_and_ends_nothing(store, caplog):
+    def made(endpoint, role, generation, number):
+        if number == 1:
+            raise AttributeError("a mistake of ours")
+        return brightness(generation, number=number)
+
+    async def work(serving):
+        failed = await until(serving, lambda one: one["state"] == "failed")
+        store.deployments.deploy(2, "me")
+        return failed, await until(serving, lambda one: one["state"] == "live")
+
+    failed, after = followed(store, work, made)
+    assert failed["why"] == "a mistake of ours" and after["model_id"] == 2 and "AttributeError" in caplog.text
+
+
 def test_a_cleared_endpoint_answers_nobody(store):
     async def work(serving):
         await until(serving, lambda one: one["state"] == "live")

@@ -24,9 +24,10 @@ def test_no_falling_subsequence_is_longer(seed):
         assert not all(values[a] > values[b] for a, b in pairwise(places))
 
 
-def test_the_valley_lies_in_the_middle_of_the_long_fall():
+def test_the_valley_lies_in_the_middle_of_the_long_fall_and_the_lowest_at_its_end():
     rates = tuple(10.0**power for power in range(-6, 2))
-    assert RangeTest(rates, (2.3, 2.4, 2.3, 2.0, 1.5, 0.9, 1.2, 3.0)).valley in rates[2:5]
+    tested = RangeTest(rates, (2.3, 2.4, 2.3, 2.0, 1.5, 0.9, 1.2, 3.0))
+    assert tested.valley in rates[2:5] and tested.lowest == rates[5]
 
 
 def test_the_found_rate_is_written_down_and_reproduces(command, tmp_path):

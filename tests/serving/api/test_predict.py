@@ -117,3 +117,16 @@ def test_what_was_answered_and_refused_is_counted(server):
     assert not any("nowhere" in line for line in lines)
     assert 'evergreen_batch_size_sum{endpoint="main"} 2.0' in lines
     assert any(line.startswith('evergreen_queue_depth{endpoint="main"}') for line in lines)
+
+
+def test_who_asks_too_often_is_told_when_to_ask_again(open_parts, tmp_path):
+    parts = open_parts(requests_per_second=2.0)
+    tokens = [parts.tokens.create(name, "viewer") for name in "ab"]
+    with served(parts, create_app(parts)) as address, httpx.Client(base_url=address, verify=False) as client:
+        statuses = [client.post("/predict", content=png(), headers=bearer(tokens[0])).status_code for _ in range(12)]
+        last = client.post("/predict", content=png(), headers=bearer(tokens[0]))
+        other = client.post("/predict", content=png(), headers=bearer(tokens[1]))
+    assert statuses[:4] == [404] * 4 and 429 in statuses[4:6]  # nothing was ever deployed here
+    assert last.status_code == 429 and last.headers["retry-after"] == "1"
+    assert last.json()["error"] == "this token may send 2 requests a second"
+    assert other.status_code == 404

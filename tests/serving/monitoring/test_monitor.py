@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -76,6 +78,16 @@ def test_what_a_database_that_is_down_does_not_take_is_written_later(watched, rn
     ]
 
 
+def test_what_no_database_takes_does_not_hold_up_the_rest(watched, rng):
+    bad, good = answered(logits_of(rng, 2))
+    watched.monitor.record([replace(bad, id=None)])
+    with pytest.raises(SQLAlchemyError):
+        watched.monitor.flush()
+    watched.monitor.record([good])
+    watched.monitor.flush()
+    assert [row.key for row in rows(watched)] == [good.id] and watched.monitor.lost == 1
+
+
 def test_answers_beyond_what_fits_are_counted_not_kept(watched, rng, monkeypatch):
     monkeypatch.setattr(module, "MOST_WAITING", 10)
     monitor = monitor_of(watched, seconds=3600)
@@ -133,6 +145,16 @@ def test_windows_go_on_where_they_were_after_a_restart(watched, rng):
     assert again.waiting(place) == 0 and len(rows(watched, drift)) == 2
 
 
+def test_two_processes_judge_a_window_once(watched, rng):
+    watched.monitor.windows = Windows(watched.store, 10**6, 0.01)
+    fed(watched, rng, 200)
+    place, first, second = Place("main", 1, 1), *(Windows(watched.store, 200, 0.01) for _ in "ab")
+    seen = second._next(place)
+    assert len(first.check(place)) == 1
+    assert second._judged(place, seen) is None and second.check(place) == []
+    assert len(rows(watched, drift)) == 1
+
+
 def test_each_generation_begins_its_own_window_and_candidates_are_not_in_it(watched, rng):
     second = register(watched, 2, 0.95)
     fed(watched, rng, 150)
@@ -159,6 +181,39 @@ def test_old_windows_go_with_their_answers(watched, rng):
     with watched.database.read() as connection:
         counts = [connection.execute(select(func.count()).select_from(table)).scalar() for table in (prediction, drift)]
     assert counts[0] == 0 and counts[1] == 0
+
+
+ENDLESS = """
+import sys, time
+import numpy as np
+from serving.parts import assemble
+from serving.promotion import Better
+from serving.settings import ServingSettings
+from tests.serving.monitoring.conftest import answered
+
+parts = assemble(ServingSettings(root=sys.argv[1]), Better(), "v", lambda blobs, files: None)
+parts.monitor.seconds = 0.3
+for number in range(10**6):
+    batch = answered([np.eye(3, dtype="f4")[0]] * 4, name=f"{number}-")
+    parts.monitor.record(batch)
+    print(time.time(), *(one.id for one in batch), flush=True)
+    time.sleep(0.02)
+"""
+
+
+def test_a_process_that_is_killed_loses_its_last_moments_alone(open_parts):
+    parts = open_parts()
+    register(parts)
+    line = [sys.executable, "-c", ENDLESS, parts.settings.root]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        told = [process.stdout.readline().split() for _ in range(100)]
+        process.kill()
+        told += [words.split() for words in process.stdout]
+    kept = {row.key for row in rows(parts)}
+    lost = [float(at) for at, *keys in told if not set(keys) <= kept]
+    last = float(told[-1][0])
+    assert len(kept) >= 40 and last - min(lost, default=last) < 10
+    assert all(set(keys) <= kept for at, *keys in told if float(at) < min(lost, default=last))
 
 
 def test_scores_are_plain_numbers_in_the_database(watched, rng):

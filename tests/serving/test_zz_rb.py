@@ -1,0 +1,288 @@
+"""The pages in a real browser: from a dropped grid to an answered image and back to the former model."""
+
+import json
+import signal
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.serving.conftest import packaged, served
+from tests.serving.test_server import JOBS, told, until
+
+GRID = {
+    "EPOCHS": 1,
+    "BATCH_SIZE": 20,
+    "LEARNING_RATE": [0.000001, 0.01],
+    "NUM_FILTERS": [4],
+    "DENSE_WIDTH": [16],
+    "WIDHT": 3,
+}
+HOSTILE = "<img src=x onerror=window.hurt=1>"
+LIVE = "document.querySelector('[data-testid=hash]')?.dataset.hash ?? null"
+DEPLOYED = "document.querySelector('[data-testid=live-hash]')?.dataset.hash ?? null"
+
+
+def attribute(testid, name):
+    return f"document.querySelector('[data-testid={testid}]')?.{name} ?? null"
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a page with a token; at the end nothing may have gone wrong in it but what the test says."""
+    browser.problems.clear()
+    pages = []
+
+    def open_page(address, secret=None, path="/", **size):
+        pages.append(browser.open(f"{address}{path}{f'#token={secret}' if secret else ''}", **size))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brings_the_former_back(
+    launch, opened, browser, tmp_path
+):
+    root = tmp_path / "store"
+    server = launch(
+        "serving/__main__.py", f"serving.root={root}", "serving.port=0", "engine=eager",
+        f"serving.worker_arguments='{JOBS}'",
+    )  # fmt: skip
+    demo = browser.open(until(lambda: told(server, "the demo")))
+    store = browser.open(told(server, "the store"))
+    demo.until_there("empty")
+    demo.value("window.sameDocument = true")
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps(GRID))
+
+    store.drop("grid-drop", grid, "application/json")
+    store.until(attribute("size", "textContent"), "2 jobs")
+    assert "WIDHT" in store.text("unknown") and "DENSE_WIDTH" in store.text("unknown")
+    store.click("start")
+    done = "document.querySelectorAll('[data-testid=job][data-state=succeeded]').length"
+    store.until(done, 2, seconds=240)
+    hashes = store.until(
+        "[...document.querySelectorAll('[data-testid=model] .copy')].map((one) => one.dataset.hash)",
+        lambda found: len(found) == 2,
+    )
+    better, former = hashes  # the newest first
+    store.until(DEPLOYED, better)
+    demo.until(LIVE, better, seconds=240)
+    assert demo.text("generation") == "2"
+    store.value("document.querySelector('[data-testid=job] .number').click()")
+    store.until("document.querySelectorAll('[data-testid=job-detail] path.curve').length >= 1")
+    store.until(attribute("log", "textContent"), lambda text: text and "model.safetensors" in text)
+
+    image = tmp_path / "five.png"
+    digits = load_digits()
+    Image.fromarray((digits.images[digits.target == 5][0] * 15).astype("uint8")).save(image)
+    demo.drop("drop", image, "image/png")
+    demo.until_there("bars")
+    assert demo.text("answered-by") == better[:12]
+    assert demo.value("document.querySelectorAll('[data-testid=bars] li').length") == 5
+    demo.click("wrong")
+    demo.value("[...document.querySelectorAll('[data-testid=class-choice]')].at(-1).click()")
+    demo.until_there("thanks")
+
+    store.click("rollback")
+    store.click("sure")
+    demo.until(LIVE, former)
+    assert demo.text("generation") == "3"
+    demo.click("again")
+    demo.until(attribute("answered-by", "textContent"), former[:12])
+    assert demo.value("window.sameDocument") is True
+    assert browser.problems == []
+    demo.close()
+    store.close()
+    server.send(signal.SIGTERM)
+    server.wait()
+
+
+def test_names_and_lines_from_elsewhere_stay_words(api, opened, browser):
+    api["operator"].post("/api/jobs", json={"SEED": 1})
+    joined = {"name": "w", "version": "test-version", "machine": HOSTILE, "declared": [f"seed={HOSTILE}"]}
+    worker = api["worker"].post("/api/workers", json=joined).json()
+    job = api["worker"].post(f"/api/workers/{worker['id']}/claim").json()
+    mine = {"worker": worker["id"], "fence": job["fence"]}
+    said = [
+        {"seq": 1, "kind": "line", "payload": HOSTILE},
+        {"seq": 2, "kind": "figures", "payload": {f"val/{HOSTILE}": 1}},
+    ]
+    api["worker"].post(f"/api/jobs/{job['id']}/progress", json=mine | {"events": said})
+    api["worker"].post(f"/api/jobs/{job['id']}/fail", json=mine | {"error": HOSTILE})
+    api["operator"].post("/api/models", json=packaged(api.parts, 0.5, code_version=HOSTILE))
+    store = opened(api.address, api.secrets["operator"], "/store")
+    store.until("document.querySelector('[data-testid=job] .number') !== null")
+    store.value("document.querySelector('[data-testid=job] .number').click()")
+    store.value("document.querySelector('[data-testid=model] [aria-expanded]').click()")
+    store.until(attribute("log", "textContent"), lambda text: text and text.count(HOSTILE) == 2)
+    store.until("document.body.textContent.split('onerror').length", lambda count: count >= 5)
+    store.value(f"""(async () => {{
+        const [answers, correction] = await Promise.all([import("/pages/answers.js"), import("/pages/correction.js")]);
+        const name = {json.dumps(HOSTILE)};
+        document.body.append(...answers.drawn({{ top: [{{ class: name, probability: 0.9 }}] }}),
+          correction.correction({{ classes: [name, "b"], said: "b" }}, () => {{}}));
+    }})()""")
+    assert store.text("class") == HOSTILE == store.text("class-choice")
+    assert store.value("document.querySelectorAll('img[src=x]').length") == 0
+    assert store.value("window.hurt ?? null") is None
+    assert browser.problems == []
+
+
+def test_inline_scripts_and_styles_would_not_run(api, opened, browser):
+    page = opened(api.address, api.secrets["viewer"])
+    page.until_there("empty")
+    page.value("""(() => {
+        const script = document.createElement("script");
+        script.textContent = "window.hurt = 1";
+        const hurt = document.createElement("button");
+        hurt.setAttribute("onclick", "window.hurt = 2");
+        document.body.append(script, hurt);
+        hurt.click();
+    })()""")
+    assert page.value("window.hurt ?? null") is None
+    assert len([line for line in browser.problems if "Content Security Policy" in line]) >= 2
+
+
+def test_a_page_without_a_token_asks_for_it_and_it_does_not_stay_in_the_address(api, opened):
+    page = opened(api.address)
+    page.until_there("token")
+    for secret in ("wrong", api.secrets["viewer"]):
+        page.until_there("token")
+        page.value(f"document.querySelector('[data-testid=token]').value = '{secret}'")
+        page.click("token-go")
+    page.until_there("empty")
+    page.until(attribute("connection", "dataset.state"), "live")
+    given = opened(api.address, api.secrets["operator"], "/store")
+    given.until_there("no-jobs")
+    assert given.value("location.href") == f"{api.address}/store"
+    assert given.value("history.length") <= 2
+
+
+def test_a_server_that_goes_is_shown_and_what_happened_meanwhile_too_when_it_is_back(open_parts, opened):
+    parts = open_parts()
+    secret = parts.tokens.create("guest", "viewer")
+    with served(parts) as address:
+        page = opened(address, secret, "/store")
+        page.until(attribute("connection", "dataset.state"), "live")
+    page.until(attribute("connection", "dataset.state"), "reconnecting")
+    package = parts.completion.register(_package(parts), "somebody")
+    assert package[1].promote
+    with served(parts, port=int(address.rpartition(":")[2])):
+        page.until(attribute("connection", "dataset.state"), "live")
+        page.until(DEPLOYED, parts.deployments.get("main")["file_sha256"])
+
+
+def _package(parts):
+    from serving.package import Package
+
+    return Package.model_validate(packaged(parts, 0.5))
+
+
+def test_a_push_that_never_comes_is_repaired_by_asking(open_parts, opened):
+    parts = open_parts(max_sockets=0)
+    secret = parts.tokens.create("guest", "viewer")
+    with served(parts) as address:
+        page = opened(address, secret, "/store")
+        page.until(attribute("connection", "dataset.state"), "reconnecting")
+        page.until_there("no-models")
+        parts.completion.register(_package(parts), "somebody")
+        page.until(DEPLOYED, parts.deployments.get("main")["file_sha256"], seconds=15)
+
+
+@pytest.mark.parametrize("n", range(8))
+def test_a_person_does_on_the_page_what_the_store_can_do(api, opened, n):
+    first, second = (
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.5 - seed / 10, seed)).json()["model"]
+        for seed in (1, 2)
+    )
+    live = lambda: api["viewer"].get("/api/deployments/main").json()  # noqa: E731
+    assert live()["model_id"] == first
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.until_there("deploy")
+    page.value(f"document.querySelector('[data-testid=model][data-model=\"{second}\"] [aria-expanded]').click()")
+    for role in ("shadow", "canary"):
+        page.until(f"document.querySelector('button[data-testid={role}]') !== null")
+        page.value(f"document.querySelector('button[data-testid={role}]').click()")
+        page.click("sure")
+        page.until(f"document.querySelector('div[data-testid={role}]') !== null")
+        assert live()[f"{role}_id"] == second
+    assert live()["canary_share"] == 0.1
+    assert live()["shadow_id"] is None  # a model has one place
+    page.value("document.querySelector('div[data-testid=canary] button').click()")
+    page.until("document.querySelector('div[data-testid=canary]') === null")
+
+    page.value("window.trace=[]; const old=window.fetch; window.fetch=async(a,b)=>{ if(b.method!=='GET') window.trace.push([a,b.body]); return old(a,b); }")
+    page.click("deploy")
+    page.click("sure")
+    page.until(DEPLOYED, lambda found: found == live()["file_sha256"] and live()["model_id"] == second)
+    page.click("rollback")
+    page.click("and-freeze")
+    page.click("sure")
+    import time; time.sleep(3)
+    if page.value(attribute("live-generation", "textContent")) != "3":
+        raise AssertionError(page.value("document.getElementById('messages').textContent") + str(page.value("window.trace")) + str(api['viewer'].get('/api/history').json()[:2]))
+    until(lambda: live()["frozen"])
+    page.click("clear")
+    page.click("sure")
+    page.until(DEPLOYED, "")
+    assert live()["model_id"] is None
+    page.until("document.querySelectorAll('[data-testid=history] li').length", lambda count: count >= 12)
+
+
+def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
+    api["operator"].post("/api/jobs", json={"SEED": [1, 2]})
+    page = opened(api.address, api.secrets["operator"], "/store")
+    states = "[...document.querySelectorAll('[data-testid=job]')].map((one) => one.dataset.state)"
+    page.until(states, ["queued", "queued"])
+    page.value("document.querySelectorAll('[data-testid=job]')[1].querySelector('[data-testid=priority]').click()")
+    until(lambda: [job["priority"] for job in api["viewer"].get("/api/jobs").json()] == [1, 0])
+    page.click("cancel")
+    page.until(states, ["cancelled", "queued"])
+    page.click("retry")
+    page.until(states, ["queued", "queued"])
+
+
+def test_who_may_only_look_is_offered_nothing_else(api, opened):
+    api["operator"].post("/api/models", json=packaged(api.parts, 0.5))
+    shown = """[...document.querySelectorAll('button, input')].filter((one) => one.checkVisibility())
+        .map((one) => one.dataset.testid)"""
+    for role in ("operator", "viewer"):
+        page = opened(api.address, api.secrets[role], "/store")
+        page.until(DEPLOYED, lambda found: found)
+        page.until("document.documentElement.dataset.role", role)
+        page.until_there("tick")
+        offered = {"rollback", "freeze", "clear", "start", "grid-file"} & set(page.value(shown))
+        assert len(offered) == (5 if role == "operator" else 0)
+        assert "tick" in page.value(shown)
+        page.value("localStorage.clear()")
+
+
+@pytest.mark.parametrize("path", ["/", "/store"])
+def test_a_phone_shows_all_without_scrolling_sideways_and_keys_reach_everything(api, opened, path):
+    api["operator"].post("/api/jobs", json={"LEARNING_RATE": [0.1, 0.01], "models": "simple_cnn"})
+    for seed in (1, 2):
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.4 + seed / 10, seed))
+    page = opened(api.address, api.secrets["operator"], path, width=360, height=740)
+    page.until(attribute("connection", "dataset.state"), "live")
+    if path == "/store":
+        page.until("document.querySelectorAll('[data-testid=model]').length", 2)
+        page.value("document.querySelectorAll('[data-testid=tick]').forEach((one) => one.click())")
+        page.until_there("comparison")
+        page.value("document.querySelector('[data-testid=job] .number').click()")
+        page.until_there("job-detail")
+    assert page.value("document.documentElement.scrollWidth") <= 360
+    reached = set()
+    for _ in range(60):
+        page.key("Tab", code="Tab", windowsVirtualKeyCode=9)
+        found = page.value("""(() => {
+            const one = document.activeElement, outline = (node) => getComputedStyle(node).outlineStyle !== "none";
+            return [one.dataset.testid ?? one.id, outline(one) || outline(one.parentElement)];
+        })()""")
+        if found[0]:
+            assert found[1], f"{found[0]} has the focus and does not show it"
+        reached.add(found[0])
+    wanted = {"file"} if path == "/" else {"grid-file", "grid", "rollback", "tick", "deploy", "cancel"}
+    assert {"who", "theme", *wanted} <= reached

@@ -1,0 +1,37 @@
+"""What experiment=auto says of the networks that it cannot take, and how it reckons with its time."""
+
+import math
+import time
+
+import pytest
+
+from tuning.candidates import Candidate, Clock, figures_of, nearest_to_usable, sized, span
+
+
+def test_of_networks_that_break_a_limit_the_nearest_is_named_else_the_first():
+    slow = Candidate("slow", [], refused="9 ms an image, 3 are allowed", excess=3.0)
+    slower = Candidate("slower", [], refused="12 ms an image, 3 are allowed", excess=4.0)
+    broken = Candidate("broken", [], refused="no such weights")
+    assert nearest_to_usable([broken, slower, slow]) == "the nearest is slow: 9 ms an image, 3 are allowed"
+    assert nearest_to_usable([broken]) == "broken: no such weights"
+
+
+def test_a_candidate_is_told_by_what_stopped_it_or_by_its_loss():
+    assert figures_of(Candidate("a", [], refused="too large")) == "too large"
+    assert figures_of(Candidate("a", [], loss=0.25)) == "validation loss 0.25, 0 images/s"
+    assert figures_of(Candidate("a", [], loss=math.inf)).startswith("too slow")
+
+
+def test_the_time_counts_from_the_start_of_the_process():
+    clock = Clock(60.0, started=time.time() - 20)
+    assert clock.left == pytest.approx(40, abs=1) and clock.spent == pytest.approx(20, abs=1)
+    assert 1.0 <= clock.slowness <= 10.0
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.2, "00:00:00:01"), (75, "00:00:01:15"), (90_061, "01:01:01:01")])
+def test_spans_are_spelt_as_the_settings_read_them(seconds, told):
+    assert span(seconds) == told
+
+
+def test_a_size_is_given_for_both_sides_or_not_at_all():
+    assert sized(None) == [] and sized(64) == ["datamodule.height=64", "datamodule.width=64"]
