@@ -42,9 +42,6 @@ def opened(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]
 
 def serve(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]) -> None:
     """Until it is stopped."""
-    from serving import server
-    from serving.api.app import create_app
-
     parts = opened(chosen, rule, engine)
     tokens = Path(chosen.root).expanduser().absolute() / "tokens"
     new = parts.tokens.first(tokens)
@@ -53,7 +50,15 @@ def serve(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any])
         secret = (tokens / "operator").read_text().strip() if new or sys.stdout.isatty() else None
         print("\n".join(greeting(address, secret, tokens)), flush=True)
 
-    server.serve(parts, create_app(parts), announce)
+    if chosen.backend == "ray":
+        from serving import ray_backend
+
+        ray_backend.serve(parts, rule, engine, announce)
+    else:
+        from serving import server
+        from serving.api.app import create_app
+
+        server.serve(parts, create_app(parts), announce)
 
 
 def greeting(address: str, secret: str | None, tokens: Path) -> list[str]:

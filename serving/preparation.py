@@ -100,7 +100,7 @@ def _ready(source: Source, chooser: Any) -> Engine | None:
 
 def _prepare(folder: Path, node: Mapping[str, Any]) -> None:
     """Runs `main` below."""
-    line = [sys.executable, "-m", "serving.preparation", str(folder), json.dumps(dict(node))]
+    line = [sys.executable, "-m", "serving.preparation", str(folder), json.dumps(dict(node)), str(os.getpid())]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("EVERGREEN_TOKEN")}
     try:
         done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS)

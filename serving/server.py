@@ -44,7 +44,7 @@ def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
 
     def ready(port: int) -> None:
         announce(address(settings, port))
-        threading.Thread(target=_start_workers, args=(parts, port, workers), daemon=True).start()
+        threading.Thread(target=start_workers, args=(parts, port, workers), daemon=True).start()
 
     options: dict[str, Any] = {"ssl_certfile": settings.certificate, "ssl_keyfile": settings.private_key}
     config = uvicorn.Config(
@@ -85,7 +85,8 @@ def address(settings: ServingSettings, port: int) -> str:
     return f"http{'s' if settings.encrypted else ''}://{shown}:{port}"
 
 
-def _start_workers(parts: Parts, port: int, workers: "list[Worker]") -> None:
+def start_workers(parts: Parts, port: int, workers: "list[Worker]") -> None:
+    """The local ones, into `workers`."""
     if not parts.settings.local_workers:
         return
     from serving.worker import Worker

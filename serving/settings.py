@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Literal
 
 NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
 MEBIBYTE = 1 << 20
@@ -32,6 +33,9 @@ class ServingSettings:
     private_key: str | None = None
     allow_unencrypted: bool = False
     hosts: list[str] = field(default_factory=list)
+    backend: Literal["local", "ray"] = "local"
+    replicas: int = 2
+    ray_address: str | None = None
     local_workers: int = 1
     worker_arguments: str = ""
     lease_seconds: float = 30.0
@@ -75,6 +79,7 @@ class ServingSettings:
                 "serving.drift_window: keep more, or 0 for none"
             )
         self._refuse_open_door()
+        self._require_database_of_many()
 
     @property
     def encrypted(self) -> bool:
@@ -87,6 +92,16 @@ class ServingSettings:
                 f"serving.host={self.host} is reachable from other machines, and tokens would cross the network in the "
                 "clear: give serving.certificate=FILE serving.private_key=FILE, or, behind a proxy that encrypts, "
                 "serving.allow_unencrypted=true"
+            )
+
+    def _require_database_of_many(self) -> None:
+        """Replicas are processes, maybe on several machines, that all write."""
+        if self.replicas < 1:
+            raise ValueError(f"serving.replicas={self.replicas}: use 1 or more")
+        if self.backend == "ray" and self.database is None:
+            raise ValueError(
+                "serving.backend=ray serves from several processes, and SQLite is for one: give "
+                "serving.database=postgresql://USER@HOST/NAME, or serving.backend=local"
             )
 
 

@@ -132,6 +132,19 @@ def plan(asked: Mapping[str, Any], declared: Sequence[str] = (), limit: int = 10
     return found
 
 
+def check_declared(declared: Sequence[str]) -> None:
+    """Raises BadSweep where a worker's own overrides would be refused in a job, or fit no configuration."""
+    for text in declared:
+        key, equals, value = text.lstrip("+").partition("=")
+        _refuse_forbidden(text[:80], key)
+        if not equals or "${" in value:
+            raise BadSweep(f"{text[:80]}: a worker declares overrides as KEY=VALUE, without interpolation")
+    try:
+        check_own(composed(list(declared)))
+    except ConfigurationError as error:
+        raise BadSweep(f"the worker's arguments: {error}") from error
+
+
 def _known(asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """What can be asked for by its dotted key, and the rest; what is never allowed is refused."""
     wanted: dict[str, Any] = {}

@@ -76,19 +76,25 @@ class Page:
     def call(self, method, **params):
         return self.browser.call(method, self.session, **params)
 
+    def evaluated(self, script):
+        return self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+
     def value(self, script):
-        said = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        said = self.evaluated(script)
         assert "exceptionDetails" not in said, (script, said["exceptionDetails"])
         return said["result"].get("value")
 
     def until(self, script, wanted=True, seconds=60):
-        """Waits for a value, or for one that a function accepts; answers it."""
+        """Waits for a value, or for one that a function accepts; answers it. A page that is not there yet may throw."""
         end = time.monotonic() + seconds
         accepts = wanted if callable(wanted) else lambda found: found == wanted
-        while not accepts(found := self.value(script)):
-            assert time.monotonic() < end, (script, found, self.browser.problems)
+        while True:
+            said = self.evaluated(script)
+            found = said["result"].get("value")
+            if "exceptionDetails" not in said and accepts(found):
+                return found
+            assert time.monotonic() < end, (script, said, self.browser.problems)
             time.sleep(0.05)
-        return found
 
     def text(self, testid):
         return self.value(f"document.querySelector('[data-testid={testid}]')?.textContent ?? null")
@@ -112,15 +118,19 @@ class Page:
 
     def drop(self, testid, file, kind):
         """A real drop of a file's content on an element."""
-        content = base64.b64encode(file.read_bytes()).decode()
         self.until_there(testid)
+        names = '["dragenter", "dragover", "drop"]'
         self.value(f"""(() => {{
-            const bytes = Uint8Array.from(atob("{content}"), (sign) => sign.charCodeAt(0));
-            const data = new DataTransfer();
-            data.items.add(new File([bytes], {json.dumps(file.name)}, {{ type: "{kind}" }}));
-            const target = document.querySelector("[data-testid={testid}]");
-            for (const name of ["dragenter", "dragover", "drop"])
-              target.dispatchEvent(new DragEvent(name, {{ dataTransfer: data, bubbles: true, cancelable: true }}));
+            {_transfer(file, kind)}
+            for (const name of {names})
+              document.querySelector("[data-testid={testid}]").dispatchEvent(
+                new DragEvent(name, {{ dataTransfer: data, bubbles: true, cancelable: true }}));
+        }})()""")
+
+    def paste(self, file, kind):
+        self.value(f"""(() => {{
+            {_transfer(file, kind)}
+            document.body.dispatchEvent(new ClipboardEvent("paste", {{ clipboardData: data, bubbles: true }}));
         }})()""")
 
     def key(self, key, **more):
@@ -132,3 +142,11 @@ class Page:
         self.call("Page.bringToFront")
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def _transfer(file, kind):
+    """A script that makes `data`, with the file in it."""
+    content = base64.b64encode(file.read_bytes()).decode()
+    return f"""const bytes = Uint8Array.from(atob("{content}"), (sign) => sign.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], {json.dumps(file.name)}, {{ type: "{kind}" }}));"""

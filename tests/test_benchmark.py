@@ -1,6 +1,7 @@
 """benchmark.py as a user runs it, on timm's smallest models."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -43,31 +44,28 @@ def test_help_names_every_flag_and_imports_hydra_alone():
 
 def test_a_table_a_page_and_a_choice(benchmark, tmp_path):
     seen = benchmark("benchmark.models=[test_vit,test_resnet]", "--off-tensorrt", "limits.latency_ms=100000",
-                     "--batch-size", "1,2")  # fmt: skip
+                     "--batch-size", "2")  # fmt: skip
     assert seen.returncode == 0, seen.stderr + seen.stdout
     rows = read_rows(tmp_path / "t.csv")
-    assert {(row.model, row.batch) for row in rows} == {
-        ("test_vit", 1),
-        ("test_vit", 2),
-        ("test_resnet", 1),
-        ("test_resnet", 2),
-    }
+    assert {(row.model, row.batch) for row in rows} == {("test_vit", 2), ("test_resnet", 2)}
     for row in rows:
         assert row.works and 0 < row.p50_ms <= row.p95_ms <= row.p99_ms and row.calls >= 4 and row.computed_in == "fp32"
         assert row.images_per_s == pytest.approx(1000 * row.batch / row.p50_ms, rel=1e-3)
         assert row.peak_mib > 50 and row.disk_mib > 0.5 and row.macs > 10**6 and row.activations > 10**4
     assert "models.architecture=test_resnet.r160_in1k" in seen.stdout
     assert "test_resnet" in (tmp_path / "t" / "index.html").read_text()
-    again = benchmark("benchmark.models=[test_vit,test_resnet]", "--off-tensorrt", "--batch-size", "1,2")
+    stamp = json.loads((tmp_path / "t.json").read_text())["measured"]
+    assert [one["machine"] for one in stamp] == [rows[0].machine] and stamp[0]["ended"] >= stamp[0]["begun"]
+    again = benchmark("benchmark.models=[test_vit,test_resnet]", "--off-tensorrt", "--batch-size", "2")
     assert "missing" not in again.stdout and read_rows(tmp_path / "t.csv") == rows
+    assert json.loads((tmp_path / "t.json").read_text())["measured"] == stamp
 
 
 def test_what_a_model_refuses_is_a_row_and_the_others_go_on(benchmark, tmp_path):
-    seen = benchmark(
-        "benchmark.models=[test_resnet,mobilenetv3_small_050,levit_128s]", "--off-tensorrt", "--image-size", "72"
-    )
+    seen = benchmark("benchmark.models=[test_resnet,levit_128s]", "--off-tensorrt", "--image-size", "72")
     assert seen.returncode == 0, seen.stderr + seen.stdout
     failed = {row.model: row.error for row in read_rows(tmp_path / "t.csv") if not row.works}
+    assert len(read_rows(tmp_path / "t.csv")) == 2
     assert list(failed) == ["levit_128s"] and failed["levit_128s"] in seen.stdout
     assert failed["levit_128s"] in (tmp_path / "t" / "index.html").read_text()
 
@@ -82,6 +80,8 @@ def test_what_a_model_refuses_is_a_row_and_the_others_go_on(benchmark, tmp_path)
         (["--max-params", "0.0001"], "leaves none of"),
         (["benchmark.published=null", "limits.accuracy=80"], "needs published accuracies"),
         (["benchmark.batchsize=3"], "did you mean"),
+        (["datamodule=digits", "limits.objective=latency"], "ranked by accuracy on your images"),
+        (["datamodule=folder"], "datamodule.root has no value"),
         (["benchmark.file=/proc/nowhere/t.csv"], "/proc/nowhere"),
     ],
 )
@@ -93,7 +93,7 @@ def test_a_mistake_ends_in_one_clear_message(benchmark, line, told):
 
 def test_kill_9_loses_no_finished_row_and_the_same_command_goes_on(benchmark, launch, tmp_path):
     line = (f"benchmark.file={tmp_path / 't.csv'}", "benchmark.published=null", "benchmark.threads=1", "--off-tensorrt",
-            "benchmark.models=[test_vit,test_resnet,test_convnext]", "--batch-size", "1,2,3")  # fmt: skip
+            "benchmark.models=[test_vit,test_resnet]", "--batch-size", "1,2")  # fmt: skip
     running = launch("benchmark.py", *line)
     until(lambda: (tmp_path / "t.csv").exists() and (tmp_path / "t.csv").read_text().count("\n") >= 3)
     running.send(signal.SIGKILL)
@@ -102,11 +102,11 @@ def test_kill_9_loses_no_finished_row_and_the_same_command_goes_on(benchmark, la
     measured = {row.key: row.measured for row in read_rows(tmp_path / "t.csv")}
     done = launch("benchmark.py", *line).wait()
     after = read_rows(tmp_path / "t.csv")
-    assert done.returncode == 0 and len(after) == 9 and len(before) >= 2
+    assert done.returncode == 0 and len(after) == 4 and len(before) >= 2
     assert [row.key for row in after][: len(before)] == before
     assert all(row.measured == measured[row.key] for row in after if row.key in measured)
     with (tmp_path / "t.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 9
+        assert len(list(csv.DictReader(file))) == 4
 
 
 def until(condition):

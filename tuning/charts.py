@@ -39,9 +39,8 @@ def history_chart(study: Study) -> Chart:
 
 def figure_axis(label: str, series: Sequence[Series]) -> Axis:
     """Logarithmic where the values span magnitudes, as losses do: else the good ones would lie on one line."""
-    values = np.concatenate([np.asarray(one.y, dtype=float) for one in series]) if series else np.ones(1)
-    known = values[np.isfinite(values)]
-    return Axis(label, log=len(known) > 0 and known.min() > 0 and known.max() > MAGNITUDES * known.min())
+    values = [float(value) for one in series for value in one.y if math.isfinite(value)]
+    return Axis(label, log=bool(values) and min(values) > 0 and max(values) > MAGNITUDES * min(values))
 
 
 def _points(name: str, found: Sequence[tuple[int, Trial, float]], study: Study, color: str) -> Series:

@@ -3,7 +3,6 @@
 A crash, a hang or one that takes too much memory costs its own answer and no other.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -19,6 +18,8 @@ from typing import Any, Generic, TypeVar
 
 import psutil
 
+from utils.lifetime import die_with
+
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
@@ -26,7 +27,6 @@ FORK = get_context("fork")  # Linux and macOS; nothing here has started threads 
 POLL_S = 0.02
 LEAVING_S = 10.0
 LONGEST_REASON = 300
-DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _serve(
     work: Callable[[Any], Any], jobs: Sequence[Any], answers: "Connection[Any, Any]", said: str, parent: int
 ) -> None:
     """The process: what native code prints goes to a file, whose last line may tell why it died."""
-    _die_with(parent)
+    die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     descriptor = os.open(said, os.O_WRONLY | os.O_APPEND)
     sys.stdout.flush()
@@ -134,16 +134,13 @@ def _tried(work: Callable[[Any], Any], job: Any) -> Any:
     try:
         return work(job)
     except Exception as error:  # noqa: BLE001 - the process's outermost frame: any error is this job's answer
-        first = next(iter(str(error).strip().splitlines()), "")
-        return Failure(f"{type(error).__name__}: {first}"[:LONGEST_REASON].removesuffix(": "))
+        return Failure(f"{type(error).__name__}: {_in_a_line(str(error))}"[:LONGEST_REASON].removesuffix(": "))
 
 
-def _die_with(parent: int) -> None:
-    """A parent that is killed leaves no child behind (Linux; elsewhere it ends at its next answer)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+def _in_a_line(message: str) -> str:
+    """The first one; all of them where it only announces the others."""
+    first = next(iter(message.strip().splitlines()), "").strip()
+    return " ".join(message.split()) if first.endswith(":") else first
 
 
 def _family(pid: int | None) -> list[psutil.Process]:

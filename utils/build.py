@@ -128,6 +128,8 @@ def explained(error: BaseException) -> str:
     if isinstance(error, HydraException) and "Could not override '" in text:
         key = text.split("Could not override '")[1].split("'")[0]
         return f"{key}: there is no such key; {nearest(key, known_keys())}"
+    if " appears more than once in the final defaults list" in text:
+        return f"{text}: two options of this command line both bring it, such as models=auto and experiment=auto"
     return text
 
 

@@ -10,6 +10,7 @@ from serving.api.doors import Key, Routes, identity_of
 from serving.completion import Completion
 from serving.jobs import Queue
 from serving.package import Measurement, Name, Package
+from serving.sweeps import check_declared
 from serving.workers import Workers
 
 Text = Annotated[str, StringConstraints(max_length=200)]
@@ -68,6 +69,7 @@ def add_workers(routes: Routes, workers: Workers, queue: Queue, completion: Comp
     def join(asked: Joining, request: Request) -> dict[str, Any]:
         """The worker's number and name, and how long a lease lasts."""
         token = identity_of(request).token_id
+        check_declared(asked.declared)
         joined = workers.join(asked.name, token, asked.version, asked.machine, asked.declared)
         return joined | {"lease_seconds": queue.lease_seconds}
 

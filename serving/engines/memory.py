@@ -1,10 +1,11 @@
 """Peak memory of an engine at work: in a process of its own, since what another left behind does not count.
 
-python -m serving.engines.memory FOLDER '{"engine": "serving.engines.eager.Eager", "settings": {}, "batch": 1}'
+python -m serving.engines.memory FOLDER '{"engine": "serving.engines.eager.Eager", "settings": {}, "batch": 1}' [PARENT]
 """
 
 import importlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from serving.engines.cache import prepared
 from serving.engines.engine import Maker
 from serving.engines.source import Source, source_of
+from utils.lifetime import die_with
 
 TIME_LIMIT_S = 300
 STATUS = Path("/proc/self/status")
@@ -23,7 +25,8 @@ def peak_mib(maker: Maker, source: Source, batch: int) -> float | None:
     """Resident memory at its highest, with the engine's own libraries; None where the process crashed or hung."""
     kind = type(maker)
     job = {"engine": f"{kind.__module__}.{kind.__qualname__}", "settings": maker.settings(), "batch": batch}
-    line = [sys.executable, "-m", "serving.engines.memory", str(source.folder.absolute()), json.dumps(job)]
+    asked = [str(source.folder.absolute()), json.dumps(job), str(os.getpid())]
+    line = [sys.executable, "-m", "serving.engines.memory", *asked]
     try:
         done = subprocess.run(line, capture_output=True, text=True, timeout=TIME_LIMIT_S, cwd=ROOT, check=True)
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
@@ -35,6 +38,8 @@ def main() -> None:
     """Loads what was converted before, answers a few batches, says what that took."""
     import numpy as np
 
+    if len(sys.argv) > 3:
+        die_with(int(sys.argv[3]))  # whoever waits for the figure
     folder, job = Path(sys.argv[1]), json.loads(sys.argv[2])
     module, _, name = job["engine"].rpartition(".")
     source = source_of(folder)

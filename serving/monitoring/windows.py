@@ -50,12 +50,14 @@ class Windows:
             return int(connection.execute(query.order_by(None)).scalar_one())
 
     def _next(self, place: Place) -> Sequence[Row[Any]] | None:
-        if self.references.of(place.model_id) is None:
-            return None
+        """The next full window of a model that has a reference, which is read only when it is needed."""
         with self.database.read() as connection:
             unseen = _unseen(connection, place)
             last = connection.execute(unseen.with_only_columns(prediction.c.id).offset(self.size - 1).limit(1)).scalar()
-            return None if last is None else connection.execute(unseen.where(prediction.c.id <= last)).all()
+        if last is None or self.references.of(place.model_id) is None:
+            return None
+        with self.database.read() as connection:
+            return connection.execute(unseen.where(prediction.c.id <= last)).all()
 
     def _judged(self, place: Place, rows: Sequence[Row[Any]]) -> Verdict | None:
         """None where another process was faster."""

@@ -88,7 +88,8 @@ export class Chart {
 
   // The caption: the last values, or those under the pointer.
   tell(place = null) {
-    const shown = this.series.length <= FEW ? this.series : place?.near ? [place.near] : [];
+    const marked = this.series.filter((one) => one.color !== "line").slice(0, FEW);
+    const shown = this.series.length <= FEW ? this.series : place ? [place.near] : marked;
     const values = shown.map((one) => el("span", { className: `key c-${one.color}` }, el("i", {}), `${one.name} ${this.value(nearest(one.points, place?.x ?? Infinity)[1])}`));
     this.caption.replaceChildren(el("strong", {}, this.title), ...values, place ? this.spoken(place.x) : "");
     if (!place) this.rule?.setAttribute("visibility", "hidden");

@@ -5,8 +5,9 @@ import { percent, short } from "./dom.js";
 export let words = { short: {}, options: {}, titles: {}, leading: {}, lower_is_better: [], plain_numbers: [] };
 export const learn = async () => { words = await get("/api/words"); };
 
-const bare = (name) => name.split("/").at(-1);
-export const title = (name) => words.titles[name] ?? (name.includes("/") ? `${words.titles[bare(name)] ?? bare(name)} (${name.slice(0, name.lastIndexOf("/"))})` : name);
+const bare = (name) => name.split("/").at(-1) || name;
+const spoken = (name) => words.titles[name] ?? name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+export const title = (name) => (name.includes("/") ? `${spoken(bare(name))} (${name.slice(0, name.lastIndexOf("/"))})` : spoken(name));
 export const isShare = (name) => bare(name) in words.titles && !words.plain_numbers.includes(bare(name));
 export const lowerIsBetter = (name) => words.lower_is_better.includes(bare(name)) || bare(name) === "loss";
 export const written = (name, value) => (value === null || value === undefined ? "–" : isShare(name) ? percent(value) : short(value));

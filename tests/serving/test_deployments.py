@@ -94,9 +94,9 @@ def test_candidates_do_not_change_what_a_rollback_brings_back(three):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 2.0, float("nan")])
-def test_a_share_that_is_none_is_refused(three, share):
+def test_a_share_that_is_none_is_refused(open_parts, share):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        three.canary(2, share, "me")
+        open_parts().deployments.canary(2, share, "me")
 
 
 def test_what_cannot_be_compared_is_refused(three, parts):

@@ -108,7 +108,9 @@ def test_of_several_people_the_most_count_and_of_as_many_the_newest(live):
 
 
 @pytest.mark.parametrize("label", ["x" * 201, "a\x00b", "a\nb", "=1+1", "@cmd", "-x", "a\u202eb"])
-def test_what_is_no_label_is_refused_and_nothing_is_kept(live, label):
+def test_what_is_no_label_is_refused_and_nothing_is_kept(open_parts, label):
+    live = open_parts()
+    live.completion.register(Package(**packaged(live)), "a test")
     with pytest.raises(ValueError, match="a label"):
         said(live, picture(), label)
     assert live.feedback.every() == [] and not (live.store.root / "feedback").exists()
@@ -137,7 +139,8 @@ def test_the_model_that_was_wrong_is_kept_the_live_one_where_nobody_knows(live):
         ("segmentation", ["sky"], "sky", {"label": ""}),
     ],
 )
-def test_each_task_has_its_labels_as_its_data_have_them(parts, task, classes, label, columns):
+def test_each_task_has_its_labels_as_its_data_have_them(open_parts, task, classes, label, columns):
+    parts = open_parts()
     told = manifest(weights(1), task=task, classes=classes)
     parts.completion.register(Package(**packaged(parts, manifest=told, seed=1)), "a test")
     row = said(parts, picture(), label)

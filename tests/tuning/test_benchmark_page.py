@@ -45,6 +45,35 @@ def test_the_page_has_every_row_and_every_failure(tmp_path):
     ]
 
 
+ORDER = "[...document.querySelectorAll('table')][0].tBodies[0].rows"
+FIRST = f"[...{ORDER}].map((row) => row.cells[0].innerText)"
+BACK = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.documentElement).colorScheme"
+
+
+def press(title):
+    return f"[...document.querySelectorAll('th button')].find((one) => one.innerText === '{title}').click()"
+
+
+def test_in_a_browser_it_sorts_by_any_column_and_is_light_or_dark(browser, tmp_path):
+    browser.problems.clear()
+    page = browser.open(write_page(tmp_path / "t.csv", FOUND).as_uri())
+    page.until("document.querySelectorAll('.plot svg').length > 0")
+    page.value(press("Images/s"))
+    assert page.value(FIRST) == ["slow", "quick", "beaten", "unknown", "elsewhere", "quick"]
+    page.value(press("Top-1 %"))
+    assert page.value(FIRST) == ["elsewhere", "quick", "quick", "beaten", "slow", "unknown"]
+    page.value(press("Top-1 %"))
+    assert page.value(FIRST) == ["slow", "beaten", "quick", "quick", "elsewhere", "unknown"]
+    before = page.value(BACK)
+    page.picture(tmp_path / "one.png")
+    page.value("document.querySelector('#theme').click()")
+    assert {before.rpartition(")")[2], page.value(BACK).rpartition(")")[2]} == {"light", "dark"}
+    assert page.value(BACK) != before
+    page.picture(tmp_path / "other.png")
+    page.close()
+    assert browser.problems == []
+
+
 def test_a_table_without_accuracies_has_a_page_without_a_picture(tmp_path):
     text = write_page(tmp_path / "t.csv", [one("unknown", 1.0, None)]).read_text()
     assert "unknown" in text and "Accuracy and latency" not in text

@@ -21,6 +21,10 @@ def test_a_flag_may_be_written_with_an_equals_sign():
     assert as_overrides(["--batch-size=8"]) == ["benchmark.batch_size=[8]"]
 
 
+def test_ray_is_short_for_its_key():
+    assert as_overrides(["--ray"]) == as_overrides(["ray=True"]) == ["benchmark.ray=True"]
+
+
 def test_hydras_own_flags_stay_in_their_order():
     assert as_overrides(["--cfg", "job", "a=1", "--help", "-m"]) == ["--cfg", "job", "a=1", "--help", "-m"]
 

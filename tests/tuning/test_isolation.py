@@ -42,6 +42,10 @@ def refuse(number):
     raise ValueError(f"{number} is refused\nand more on a second line")
 
 
+def announce(number):
+    raise RuntimeError("check failed at file.cpp:151:\nthere is no rule for\n-- resize")
+
+
 def start_another(number):
     sleeper = get_context("fork").Process(target=time.sleep, args=(3600,))
     sleeper.start()
@@ -51,6 +55,7 @@ def start_another(number):
 
 ACTS = {
     "answer": lambda number: (number, os.getpid()), "crash": crash, "hang": hang, "hog": hog, "refuse": refuse,
+    "announce": announce,
     "start": start_another, "exit": lambda number: os._exit(3), "kill": lambda number: os.kill(os.getpid(), 9),
 }  # fmt: skip
 
@@ -72,6 +77,7 @@ def test_one_process_of_its_own_does_all_jobs_in_order():
         ("kill", "its process was killed by SIGKILL"),
         ("exit", "its process ended with 3"),
         ("refuse", "ValueError: 7 is refused"),
+        ("announce", "RuntimeError: check failed at file.cpp:151: there is no rule for -- resize"),
     ],
 )
 def test_what_breaks_costs_its_own_answer_alone(what, told):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -182,3 +183,23 @@ def test_a_bad_candidate_is_refused_with_the_reason(api):
     assert answer.status_code == 422 and "was not sent yet" in answer.json()["error"]
     assert api["operator"].post("/api/models", json=package | {"path": "/etc"}).status_code == 422
     assert api["viewer"].get("/api/models").json() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("<img src=x>", "is no key"),
+        ("hydra.run.dir=/tmp", "no hydra"),
+        ("datamodule.root=/etc", "must not set this key"),
+        ("trainer.max_epochs=${oc.env:HOME}", "without interpolation"),
+        ("trainer.max_epochs", "KEY=VALUE"),
+        ("trainer.max_epoch=3", "must not set|no such key"),
+        ("schedulers=nothing_like_it", "nothing_like_it"),
+    ],
+)
+def test_what_a_worker_declares_is_checked_when_it_joins_and_hurts_no_submission(api, text, why):
+    joining = {"name": "w", "version": VERSION, "machine": "m", "declared": [text]}
+    answer = api["worker"].post("/api/workers", json=joining)
+    assert answer.status_code == 422 and re.search(why, answer.json()["error"]), answer.text
+    assert api["worker"].post("/api/workers", json=joining | {"declared": ["trainer.speed=fp32"]}).status_code == 201
+    assert api["operator"].post("/api/jobs", json={"EPOCHS": 1}).status_code == 201

@@ -170,3 +170,18 @@ def test_an_answer_its_shadow_and_its_correction_find_each_other(answering):
     (shadow,) = client.get("/api/deployments/main/candidates").json()
     assert shadow["agreement"]["images"] == 5 and shadow["labelled"]["right"]["live"] == 1
     assert 'evergreen_requests_total{endpoint="main",status="200"} 5.0' in client.get("/metrics").text
+
+
+def test_a_server_mends_what_a_crash_left_when_it_starts_and_writes_what_waits_when_it_ends(open_parts):
+    parts = open_parts()
+    parts.completion.register(Package(**packaged(parts)), "a test")
+    parts.feedback.add("main", picture(), "0" * 64, None, "a", "me")
+    table = parts.feedback.shelf("main").folder / "labels.csv"
+    whole = table.read_text()
+    table.write_text("path,label\n")
+    parts.monitor.seconds = 3600
+    with served(parts):
+        assert table.read_text() == whole
+        parts.monitor.record(answered([np.array([3, 0, 0], "f4")] * 3))
+    with parts.database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(prediction)).scalar_one() == 3

@@ -70,6 +70,13 @@ def test_floats_of_0_to_255_answer_as_the_pixels_they_round_to(engine, digits):
 
 
 @every
+def test_an_engine_that_gave_back_its_memory_answers_as_before(engine, digits):
+    before = engine(digits[0][:4])
+    engine.rest()
+    assert np.array_equal(engine(digits[0][:4]), before)
+
+
+@every
 def test_declares_what_it_is(engine, maker):
     facts = engine.facts
     assert facts.engine == maker.name and facts.device.split(",")[0] in ("cpu", "cuda", "mps")

@@ -68,7 +68,8 @@ def rng():
 
 @pytest.fixture
 def watched(open_parts, database_url):
-    """A store, in each kind of database, with model 1 live on `main`; windows of 200 answers."""
+    """A store, in each kind of database, with model 1 live on `main`; windows of 200 answers, written when told to."""
     parts = open_parts(database_url, drift_window=200)
+    parts.monitor.seconds = 3600
     assert register(parts) == 1
     return parts

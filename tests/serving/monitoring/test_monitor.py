@@ -26,8 +26,18 @@ def rows(parts, table=prediction):
         return connection.execute(select(table).order_by(table.c.id)).all()
 
 
-def monitor_of(parts, keep=1000, days=30.0, **options):
-    return Monitor(parts.database, Windows(parts.store, 200, 0.01), keep, days, **options)
+@pytest.fixture
+def make_monitor(watched):
+    """Further monitors of the store, closed at the end."""
+    made = []
+
+    def make(keep=1000, days=30.0, **options):
+        made.append(Monitor(watched.database, Windows(watched.store, 200, 0.01), keep, days, **options))
+        return made[-1]
+
+    yield make
+    for monitor in made:
+        monitor.close()
 
 
 def test_an_answer_is_kept_with_what_drift_needs_and_without_its_image(watched):
@@ -40,14 +50,14 @@ def test_an_answer_is_kept_with_what_drift_needs_and_without_its_image(watched):
     assert len(row.key) == 32 and len(row.image_sha256) == 64 and row.latency_ms == 5.0
 
 
-def test_answers_are_written_by_themselves_and_at_the_end(watched, rng):
-    monitor = monitor_of(watched, seconds=0.05)
+def test_answers_are_written_by_themselves_and_at_the_end(watched, rng, make_monitor):
+    monitor = make_monitor(seconds=0.05)
     monitor.record(answered(logits_of(rng, 3)))
     end = time.monotonic() + 30
     while len(rows(watched)) < 3:
         assert time.monotonic() < end
         time.sleep(0.02)
-    slow = monitor_of(watched, seconds=3600)
+    slow = make_monitor(seconds=3600)
     slow.record(answered(logits_of(rng, 2)))
     slow.close()
     slow.record(answered(logits_of(rng, 1)))  # as after a restart of the application in one process
@@ -88,9 +98,9 @@ def test_what_no_database_takes_does_not_hold_up_the_rest(watched, rng):
     assert [row.key for row in rows(watched)] == [good.id] and watched.monitor.lost == 1
 
 
-def test_answers_beyond_what_fits_are_counted_not_kept(watched, rng, monkeypatch):
+def test_answers_beyond_what_fits_are_counted_not_kept(watched, rng, monkeypatch, make_monitor):
     monkeypatch.setattr(module, "MOST_WAITING", 10)
-    monitor = monitor_of(watched, seconds=3600)
+    monitor = make_monitor(seconds=3600)
     for _ in range(3):
         monitor.record(answered(logits_of(rng, 4)))
     assert monitor.lost == 4
@@ -98,15 +108,15 @@ def test_answers_beyond_what_fits_are_counted_not_kept(watched, rng, monkeypatch
     assert len(rows(watched)) == 8
 
 
-def test_nothing_is_kept_where_nothing_is_asked_for(watched, rng):
-    monitor = monitor_of(watched, keep=0)
+def test_nothing_is_kept_where_nothing_is_asked_for(watched, rng, make_monitor):
+    monitor = make_monitor(keep=0)
     monitor.record(answered(logits_of(rng, 4)))
     monitor.flush()
     assert rows(watched) == []
 
 
-def test_old_answers_and_too_many_go(watched, rng):
-    monitor = monitor_of(watched, keep=7, days=1.0)
+def test_old_answers_and_too_many_go(watched, rng, make_monitor):
+    monitor = make_monitor(keep=7, days=1.0)
     monitor.record(answered(logits_of(rng, 5), name="old", at=time.time() - 2 * 86_400))
     monitor.record(answered(logits_of(rng, 10), name="new"))
     monitor.flush()

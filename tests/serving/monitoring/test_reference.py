@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 
+from serving.monitoring import reference as module
 from serving.monitoring.reference import References, names_of, of_table
 from serving.monitoring.scores import MOST_SCORES, STEPS, kept
 from tests.serving.monitoring.conftest import CLASSES, logits_of, register, table_of
@@ -65,6 +66,13 @@ def test_the_first_evaluation_is_the_reference_not_one_on_another_models_set(wat
         watched.store.measure(connection, 1, measured)
     reference = References(watched.store).of(1)
     assert (reference.images, reference.set_digest, reference.names) == (1000, SET, CLASSES)
+
+
+def test_of_a_large_set_some_images_of_every_class_are_the_reference(watched, monkeypatch):
+    whole = References(watched.store).of(1).kept
+    monkeypatch.setattr(module, "MOST_IMAGES", 300)
+    some = References(watched.store).of(1)
+    assert 200 <= some.images <= 300 and some.kept.choice == whole.choice[:: -(-1000 // some.images)]
 
 
 def test_a_model_without_predictions_has_no_reference(watched):
