@@ -3,11 +3,10 @@
 It needs an old version of its package (requirements-bayesopt.txt); tune.searcher=gp does the same for any space.
 """
 
-import math
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from tuning.population import within
+from tuning.population import scaled, unscaled, within
 from tuning.space import Parameter, Values
 from utils.build import ConfigurationError
 
@@ -42,7 +41,7 @@ def suggested(
     known = {_point(parameters, values): cost for values, cost in [*((one, mean) for one in pending), *told]}
     found = _next([_ends(parameter) for parameter in parameters], known, seed)
     return {
-        parameter.key: within(parameter, math.exp(place) if parameter.log else place)
+        parameter.key: within(parameter, unscaled(parameter, place))
         for parameter, place in zip(parameters, found, strict=True)
     }
 
@@ -71,12 +70,8 @@ def _next(space: Sequence[tuple[float, float]], known: dict[Point, float], seed:
 
 
 def _ends(parameter: Parameter) -> tuple[float, float]:
-    ends = (float(parameter.low), float(parameter.high))
-    return (math.log(ends[0]), math.log(ends[1])) if parameter.log else ends
+    return scaled(parameter, float(parameter.low)), scaled(parameter, float(parameter.high))
 
 
 def _point(parameters: Sequence[Parameter], values: Values) -> Point:
-    numbers = [float(values[parameter.key]) for parameter in parameters]
-    return tuple(
-        math.log(number) if parameter.log else number for parameter, number in zip(parameters, numbers, strict=True)
-    )
+    return tuple(scaled(parameter, float(values[parameter.key])) for parameter in parameters)

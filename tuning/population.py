@@ -36,9 +36,17 @@ def _moved(parameter: Parameter, value: float, rng: Random) -> Value:
 
 
 def _drawn(parameter: Parameter, rng: Random) -> float:
-    if parameter.log:
-        return math.exp(rng.uniform(math.log(parameter.low), math.log(parameter.high)))
-    return rng.uniform(parameter.low, parameter.high)
+    return unscaled(parameter, rng.uniform(scaled(parameter, parameter.low), scaled(parameter, parameter.high)))
+
+
+def scaled(parameter: Parameter, value: float) -> float:
+    """On the scale on which the parameter's values are drawn evenly."""
+    return math.log(value) if parameter.log else value
+
+
+def unscaled(parameter: Parameter, place: float) -> float:
+    """Back from it."""
+    return math.exp(place) if parameter.log else place
 
 
 def within(parameter: Parameter, value: float) -> Value:

@@ -6,6 +6,7 @@ const STEP = 30;
 const TITLES = {
   promote: "went live by itself", deploy: "was set live", rollback: "is back", clear: "taken off", freeze: "automatic deployment held",
   thaw: "automatic deployment goes on", token: "token made", revoke: "token revoked", prune: "files given up",
+  drift: "answers otherwise than on its evaluation set", "drift ended": "answers as on its evaluation set again",
   shadow: "watches as a shadow", canary: "answers a share as canary", withdraw: "withdrawn",
 };
 

@@ -112,6 +112,25 @@ def test_tpe_finds_more_than_chance_does():
     assert best["tpe"] < best["random"]
 
 
+def test_once_there_are_enough_every_second_suggestion_is_near_the_best():
+    searcher = made("tpe")
+    best = {"lr": 0.01, "width": 64, "name": "b", "depth": 3}
+    for number in range(12):
+        values = best if number == 5 else searcher.suggest(number)
+        searcher.tell(trial(number, values, 0.1 if number == 5 else 2.0 + number))
+    near = [made_anew(searcher).suggest(number) for number in range(13, 53, 2)]
+    assert sum(one["lr"] == 0.01 for one in near) > 4 and sum(one["width"] == 64 for one in near) > 4
+    assert all(("depth" in one) == (one["name"] == "b") for one in near)
+    assert searcher.suggest(13) == near[0], "a suggestion depends on more than its number and what was told"
+
+
+def made_anew(searcher):
+    later = made("tpe")
+    for one in searcher.told:
+        later.tell(one)
+    return later
+
+
 def test_a_grid_ends_with_its_last_combination():
     searcher = made("grid", [NAME, Parameter("width", "choice", choices=("1", "2"))])
     assert searcher.most_trials == 4

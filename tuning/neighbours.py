@@ -1,0 +1,29 @@
+"""Values close to others: where a good configuration has been found, better ones are often near."""
+
+from collections.abc import Sequence
+from random import Random
+
+from tuning.population import scaled, unscaled, within
+from tuning.space import Parameter, Value, Values
+
+CHANGED = 0.5  # of the parameters
+STEP = 0.15  # of a range: the standard deviation of a change
+
+
+def neighbour(parameters: Sequence[Parameter], values: Values, rng: Random) -> Values:
+    """Half of the values changed, a number by a little, a choice to any of its values."""
+    return {
+        parameter.key: _changed(parameter, values[parameter.key], rng)
+        if rng.random() < CHANGED
+        else values[parameter.key]
+        for parameter in parameters
+        if parameter.key in values
+    }
+
+
+def _changed(parameter: Parameter, value: Value, rng: Random) -> Value:
+    if parameter.kind == "choice":
+        return rng.choice(parameter.choices)
+    low, high = scaled(parameter, parameter.low), scaled(parameter, parameter.high)
+    place = scaled(parameter, float(value)) + rng.gauss(0.0, STEP) * (high - low)
+    return within(parameter, unscaled(parameter, min(max(place, low), high)))
