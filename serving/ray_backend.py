@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,7 +63,7 @@ def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: 
         with _replicas(settings, port, rule, engine):
             announce(address(settings, port))
             start_workers(parts, port, workers)
-            _until_stopped()
+            threading.Event().wait()
     finally:
         for worker in workers:
             worker.abandon()
@@ -78,6 +79,7 @@ def _replicas(settings: ServingSettings, port: int, rule: dict[str, Any], engine
         raise ValueError(INSTALL) from error
 
     _connect(settings)
+    _end_on_signals()
     # each image that waits and each page's socket is a request under way
     most = settings.max_waiting + settings.max_sockets
     deployment = serve.deployment(num_replicas=settings.replicas, max_ongoing_requests=most)
@@ -124,9 +126,7 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _until_stopped() -> None:
-    """Waits for SIGTERM or Ctrl-C."""
-    stopped = threading.Event()
+def _end_on_signals() -> None:
+    """SIGTERM and Ctrl-C unwind from here on, so that replicas end with this process; Ray sets handlers of its own."""
     for kind in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(kind, lambda number, frame: stopped.set())
-    stopped.wait()
+        signal.signal(kind, lambda number, frame: sys.exit(0))

@@ -20,7 +20,9 @@ from tests.browser import CHROMIUM, Browser
 
 ROOT = Path(__file__).parent.parent
 PROCESSES = get_context("forkserver")  # real processes that start with torch and Lightning already imported
-PROCESSES.set_forkserver_preload(["timm", "torchvision.transforms.v2", "models.training", "models.trackers"])
+PROCESSES.set_forkserver_preload(
+    ["timm", "torchvision.transforms.v2", "models.training", "models.trackers", "serving.server", "serving.api.app"]
+)
 
 
 @pytest.fixture

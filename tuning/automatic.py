@@ -104,6 +104,8 @@ class Automatic:
             raise ValueError(f"experiment=auto: no network works here; {nearest_to_usable(found)}")
         quick = [one for one in usable if self._epochs(one) >= FEWEST_EPOCHS]
         contest = quick or sorted(usable, key=lambda one: one.step_s)[:2]
+        for one in found:
+            one.too_slow = one not in contest
         best = self._compared(contest, self.wanted.networks_share)
         rest = "; ".join(f"{one.name}: {figures_of(one)}" for one in found if one is not best)
         self._say(

@@ -24,6 +24,7 @@ class Candidate:
     step_s: float = math.inf
     loss: float = math.inf
     refused: str = ""
+    too_slow: bool = False  # to be compared with others
     latency_ms: float = math.nan  # p95 of one image
     excess: float = 0.0  # by how many times its limit it breaks the one it breaks most
 
@@ -81,7 +82,9 @@ def figures_of(one: Candidate) -> str:
     if one.refused:
         return one.refused
     speed = f"{one.images_per_s:,.0f} images/s"
-    return f"validation loss {one.loss:.3g}, {speed}" if math.isfinite(one.loss) else f"too slow, {speed}"
+    if math.isfinite(one.loss):
+        return f"validation loss {one.loss:.3g}, {speed}"
+    return f"too slow, {speed}" if one.too_slow else speed
 
 
 def span(seconds: float) -> str:

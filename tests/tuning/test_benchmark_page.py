@@ -58,8 +58,9 @@ def test_in_a_browser_it_sorts_by_any_column_and_is_light_or_dark(browser, tmp_p
     browser.problems.clear()
     page = browser.open(write_page(tmp_path / "t.csv", FOUND).as_uri())
     page.until("document.querySelectorAll('.plot svg').length > 0")
-    page.value(press("Images/s"))
-    assert page.value(FIRST) == ["slow", "quick", "beaten", "unknown", "elsewhere", "quick"]
+    page.value(press("p50 ms"))
+    page.value(press("p50 ms"))
+    assert page.value(FIRST) == ["beaten", "slow", "quick", "quick", "elsewhere", "unknown"]
     page.value(press("Top-1 %"))
     assert page.value(FIRST) == ["elsewhere", "quick", "quick", "beaten", "slow", "unknown"]
     page.value(press("Top-1 %"))

@@ -27,6 +27,7 @@ def drawn(models, monkeypatch):
 
 
 def test_on_a_terminal_a_bar_shows_the_model_how_many_and_the_time_left(monkeypatch):
+    print(repr(drawn(MODELS, monkeypatch)))
     frames = [line.strip() for line in re.split(r"[\r\n]+", drawn(MODELS, monkeypatch)) if "/2" in line]
     assert any(frame.startswith("resnet18") and "0/2" in frame for frame in frames)
     assert any(frame.startswith("vit_tiny") and "1/2" in frame for frame in frames)
