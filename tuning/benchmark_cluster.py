@@ -189,7 +189,7 @@ def cluster(settings: BenchmarkSettings) -> Iterator[Cluster]:
 
 
 def _connect() -> None:
-    quiet = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
+    quiet: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
     sent = {"working_dir": str(ROOT), "excludes": NOT_SENT} if address else {}
@@ -200,6 +200,7 @@ def _far(node: dict[str, Any]) -> Far:
     """The whole machine, so that nothing else of Ray's runs beside a measurement."""
     there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
     has = node["Resources"]
-    remote: Any = ray.remote(num_cpus=has["CPU"], num_gpus=has.get("GPU", 0), scheduling_strategy=there)
+    whole: dict[str, Any] = {"num_cpus": has["CPU"], "num_gpus": has.get("GPU", 0), "scheduling_strategy": there}
+    remote: Any = ray.remote(**whole)  # type: ignore[call-overload]
     name = f"{node['NodeManagerHostname']} ({node['NodeID'][:6]})"
     return Far(name, remote(Worker).remote())

@@ -7,7 +7,7 @@ Plotly itself is not needed here: a figure is plain data, its colours "var(--nam
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from math import isfinite
+from math import ceil, floor, isfinite, log10
 from typing import Any, Literal
 
 import numpy as np
@@ -157,7 +157,7 @@ def _axis(axis: Axis) -> Spec:
     if axis.percent:
         made["tickformat"] = ".1~%"
     if axis.log:
-        made |= {"type": "log", "dtick": "D2"}
+        made |= {"type": "log"} | _ticks(axis)
     if axis.range:
         made["range"] = list(axis.range)
     if axis.categories:
@@ -172,6 +172,16 @@ def _axis(axis: Axis) -> Spec:
             "showticklabels": not axis.unnamed,
         }
     return made
+
+
+def _ticks(axis: Axis) -> Spec:
+    """1, 2, 5, 10, 20, …, written in full: Plotly itself would write 20 as 2."""
+    if axis.range is None:
+        return {"dtick": "D2"}
+    low, high = axis.range
+    values = [digit * 10.0**power for power in range(floor(low), ceil(high) + 1) for digit in (1, 2, 5)]
+    shown = [value for value in values if low <= log10(value) <= high]
+    return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]} if len(shown) > 1 else {"dtick": "D1"}
 
 
 def _trace(series: Series) -> Spec:

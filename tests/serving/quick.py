@@ -28,7 +28,10 @@ def server(root: str, port: str, lease: str) -> None:
 
 
 def worker(address: str, logs: str, seconds: str) -> None:
+    from serving import client
     from serving.worker import Worker
+
+    client.LONGEST_PAUSE = 1.0  # seconds between two tries to reach a server that is killed again and again
 
     class Quick(Worker):
         def _line(self, job, folder):

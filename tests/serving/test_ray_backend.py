@@ -1,5 +1,6 @@
 """The store on Ray Serve: two replicas on this machine, each of which follows what is live."""
 
+import json
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from websockets.sync.client import connect
 
 from benchmarks.serving_candidates import good, putter
 from benchmarks.serving_reload import asked, lived, under_load
@@ -70,8 +72,17 @@ def test_two_replicas_answer_and_follow_every_deployment(postgres, tmp_path):
         assert len(replicas(process.pid)) == REPLICAS
         secret = (root / "tokens" / "operator").read_text().strip()
         client = Client(address, secret)
+        pages_and_sockets_pass(address, secret)
         deployed_under_load(client, address, secret, tmp_path / "files")
         client.close()
+
+
+def pages_and_sockets_pass(address: str, secret: str) -> None:
+    assert "<html" in httpx.get(f"{address}/store").text
+    assert httpx.get(f"{address}/api/models").status_code == 401
+    headers = {"Authorization": f"Bearer {secret}"}
+    with connect(f"{address.replace('http', 'ws', 1)}/api/events", additional_headers=headers) as socket:
+        assert json.loads(socket.recv(20))["kind"] == "state"
 
 
 def deployed_under_load(client: Client, address: str, secret: str, folder: Path) -> None:

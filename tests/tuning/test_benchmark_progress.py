@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 from contextlib import redirect_stdout
 
 from tuning.benchmark_progress import tracked
@@ -20,14 +21,14 @@ def drawn(models, monkeypatch):
     master, slave = pty.openpty()
     with os.fdopen(slave, "w", buffering=1) as terminal, redirect_stdout(terminal):
         assert [own[0].model for own in tracked(iter(models), len(models))] == ["resnet18", "vit_tiny"]
-        os.set_blocking(master, False)
-        found = os.read(master, 65536).decode()
+        found = b""
+        while select.select([master], [], [], 1.0)[0]:
+            found += os.read(master, 65536)
     os.close(master)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", found)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", found.decode())
 
 
 def test_on_a_terminal_a_bar_shows_the_model_how_many_and_the_time_left(monkeypatch):
-    print(repr(drawn(MODELS, monkeypatch)))
     frames = [line.strip() for line in re.split(r"[\r\n]+", drawn(MODELS, monkeypatch)) if "/2" in line]
     assert any(frame.startswith("resnet18") and "0/2" in frame for frame in frames)
     assert any(frame.startswith("vit_tiny") and "1/2" in frame for frame in frames)
