@@ -20,7 +20,7 @@ COUNTING = Allowance(seconds=3600, memory_mib=8192)
 SMALL_SIZE = 224
 MILLION = 1e6
 NUMBERS = ("height", "width", "parameters", "macs")  # columns of the file beside the model
-WORTH_TELLING = 20  # models
+FEW = 20  # models
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,20 @@ class Entry:
 
 
 def entries(settings: BenchmarkSettings) -> list[Entry]:
-    """The models that are asked for, the cheapest first. Raises ValueError where none is left."""
-    found = [_entry(name, settings.image_size) for name in _named(settings)]
-    counted = _counted([entry for entry in found if entry.parameters is None])
+    """The models that are asked for, the cheapest first. Raises ValueError where none is left.
+
+    Many whose costs are not known come last, since counting them all would take minutes; a few are counted.
+    """
+    found = [entry_of(name, settings.image_size) for name in _named(settings)]
+    unknown = [entry for entry in found if entry.model not in known()]
+    if len(unknown) > FEW and FILE.is_file():
+        log.info("%d models come last: `python -m tuning.catalogue_file` counts what they cost", len(unknown))
+        unknown = []
+    counted = costs(unknown)
     found = sorted((counted.get(entry.model, entry) for entry in found), key=_cost)
     small = [entry for entry in found if not _is_larger(entry, settings.max_params)]
     if not small:
-        least = min((entry.parameters or 0) / MILLION for entry in found)
+        least = min(entry.parameters / MILLION for entry in found if entry.parameters)
         raise ValueError(
             f"benchmark.max_params={settings.max_params:g} leaves none of {len(found)} models: "
             f"the smallest has {least:.1f} million"
@@ -81,29 +88,38 @@ def _of_family(family: str) -> list[str]:
     return list(names)
 
 
-def _entry(name: str, image_size: int | None) -> Entry:
+def entry_of(name: str, image_size: int | None) -> Entry:
+    """A model at a size in pixels, or at that of its published accuracy; with its costs where they are known."""
     from timm.models import get_pretrained_cfg
 
     cfg = get_pretrained_cfg(name)
     own = (cfg.test_input_size or cfg.input_size)[1:] if cfg else (SMALL_SIZE, SMALL_SIZE)
     height, width = (image_size, image_size) if image_size else own
-    known = _known().get(name)
-    if known is None or known.macs is None:
+    own_cost = known().get(name)
+    if own_cost is None or own_cost.macs is None:
         return Entry(name, height, width)
-    return replace(known, height=height, width=width, macs=known.macs * height * width // (known.height * known.width))
+    macs = own_cost.macs * height * width // (own_cost.height * own_cost.width)
+    return replace(own_cost, height=height, width=width, macs=macs)
 
 
 @cache
-def _known() -> dict[str, Entry]:
+def known() -> dict[str, Entry]:
+    """What the file has; without numbers for those that cannot be counted."""
     if not FILE.is_file():
         return {}
     with FILE.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    return {row["model"]: Entry(row["model"], *(int(row[key]) for key in NUMBERS)) for row in rows}
+    return {row["model"]: _read(row) for row in rows}
 
 
-def _counted(unknown: Sequence[Entry]) -> dict[str, Entry]:
-    if len(unknown) > WORTH_TELLING:
+def _read(row: dict[str, str]) -> Entry:
+    cost = [int(row[key]) if row[key] else None for key in ("parameters", "macs")]
+    return Entry(row["model"], int(row["height"]), int(row["width"]), *cost)
+
+
+def costs(unknown: Sequence[Entry]) -> dict[str, Entry]:
+    """Counted; those that cannot be stay as they are."""
+    if len(unknown) > FEW:
         log.info("counting what %d models cost, so that the cheapest come first", len(unknown))
     answers = isolated(count, unknown, COUNTING)
     return {entry.model: entry if isinstance(answer, Failure) else answer for entry, answer in answers}

@@ -97,17 +97,17 @@ def arena(launch, tmp_path, port):
 @pytest.mark.timeout(600)
 def test_a_server_killed_at_any_step_of_writing_loses_and_repeats_nothing(arena):
     server = arena.server()
-    arena.worker()
+    arena.submit(len(STEPS) + 1)
     server.send(signal.SIGKILL)
     server.process.join()
+    arena.worker()
     for name in STEPS:  # each server finds what the one before had half done, and dies a step later
         server = arena.server(**{KILL_AT: name})
-        arena.submit(1)
         server.process.join(60)
         assert server.process.exitcode == -signal.SIGKILL, name
     arena.server()
-    until(lambda: arena.finished(len(STEPS)), 120)
-    arena.sound(len(STEPS))
+    until(lambda: arena.finished(len(STEPS) + 1), 120)
+    arena.sound(len(STEPS) + 1)
 
 
 def killed_at_random(arena, jobs, worker_kills, server_kills):

@@ -59,4 +59,5 @@ def test_points_tell_their_names_and_write_those_that_have_a_side():
 def test_an_axis_can_be_logarithmic():
     layout = Chart("c", "", (Series("s", [1, 10], [1, 2]),), Axis(log=True, range=(0.0, 1.0))).spec()["layout"]
     assert layout["xaxis"]["type"] == "log" and layout["xaxis"]["range"] == [0.0, 1.0]
+    assert layout["xaxis"]["ticktext"] == ["1", "2", "5", "10"]  # and not 2 for 20
     assert "type" not in layout["yaxis"]
