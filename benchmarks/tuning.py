@@ -89,7 +89,8 @@ def _epochs(run: Path) -> int:
 
 def timed(command: list[str]) -> tuple[float, float]:
     """Wall and CPU-seconds of a command and all processes below it, looked at until it ends."""
-    limits = os.environ | {"OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
+    limits = os.environ | {"OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled", "PYTHONWARNINGS": "ignore",
+                           "RAY_ADDRESS": "local"}  # fmt: skip
     started, seen = time.monotonic(), dict[tuple[int, float], float]()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, cwd=PROJECT, env=limits, stdout=output, stderr=subprocess.STDOUT)

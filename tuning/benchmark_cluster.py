@@ -201,6 +201,6 @@ def _far(node: dict[str, Any]) -> Far:
     there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
     has = node["Resources"]
     whole: dict[str, Any] = {"num_cpus": has["CPU"], "num_gpus": has.get("GPU", 0), "scheduling_strategy": there}
-    remote: Any = ray.remote(**whole)  # type: ignore[call-overload]
+    remote: Any = ray.remote(**whole)
     name = f"{node['NodeManagerHostname']} ({node['NodeID'][:6]})"
     return Far(name, remote(Worker).remote())

@@ -14,6 +14,7 @@ from tuning.study import Study
 
 RAY = str(Path(sys.executable).parent / "ray")
 PORT = 26379
+LAST_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # `ray start` leaves the address there
 
 
 def started(*options: str) -> list[psutil.Process]:
@@ -38,6 +39,7 @@ def nodes(monkeypatch):
     finally:
         for one in (process for node in both for process in node if process.is_running()):
             one.kill()
+        LAST_CLUSTER.unlink(missing_ok=True)  # else a `ray.init()` of anyone would wait for this cluster
 
 
 @pytest.mark.soak
