@@ -46,7 +46,7 @@ def benchmark(settings: BenchmarkSettings, limits: Limits, own: OwnImages | None
         place = file if number == 0 else file.with_stem(f"{file.stem}-{number + 1}")
         if len(found) > 1:
             console().print(f"\n{one.plan.machine.kind}")
-        show_choice(chosen_of(one, limits, own, place), one.rows, place)
+        show_choice(chosen_of(one, limits, own, place), one.rows, place, limits)
 
 
 def measured(

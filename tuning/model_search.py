@@ -125,7 +125,7 @@ def hopes(limits: Limits, plan: Plan, table: SpeedTable) -> Callable[[Job], bool
     return worth
 
 
-def show_choice(choice: Choice, found: Sequence[Joined], file: Path) -> None:
+def show_choice(choice: Choice, found: Sequence[Joined], file: Path, limits: Limits) -> None:
     """The ranked table, the reason, the lines to paste, the page. file: the table's, beside which the page lies."""
     out = console()
     if choice.finetuned:
@@ -137,7 +137,7 @@ def show_choice(choice: Choice, found: Sequence[Joined], file: Path) -> None:
         out.print(f"train it:  python train.py {shlex.join(choice.overrides)}", soft_wrap=True, markup=False)
     if choice.engine:
         out.print(f"deploy it: python test.py {' '.join(choice.engine)}", soft_wrap=True)
-    out.print(f"page:  {write_choice(choice, found, file)}", soft_wrap=True)
+    out.print(f"page:  {write_choice(choice, found, file, limits)}", soft_wrap=True)
 
 
 def ranking(ranked: Sequence[Joined]) -> Table:
@@ -149,10 +149,10 @@ def ranking(ranked: Sequence[Joined]) -> Table:
     return table
 
 
-def write_choice(choice: Choice, found: Sequence[Joined], file: Path) -> Path:
+def write_choice(choice: Choice, found: Sequence[Joined], file: Path, limits: Limits) -> Path:
     """Answers the page's path."""
     best = choice.chosen or choice.nearest
-    head = Section("", (Stats(_stats(choice, best)), Text(choice.why), Text(shlex.join(choice.overrides))))
+    head = Section("", (Stats(_stats(choice, best, limits)), Text(choice.why), Text(shlex.join(choice.overrides))))
     rows = tuple(cells(one, False) for one in choice.ranked)
     kept = [Section("Keep all limits", (PageTable(COLUMNS, rows),))] if rows else []
     own = [finetune_page.section(choice.finetuned)] if choice.finetuned else []
@@ -165,11 +165,17 @@ def choice_folder(file: Path) -> Path:
     return page_folder(file) / "choice"
 
 
-def _stats(choice: Choice, best: Joined | None) -> tuple[Stat, ...]:
-    return (
-        Stat("Chosen" if choice.chosen else "Nearest", best.row.model if best else "–"),
-        Stat("Keep all limits", f"{len(choice.ranked):,}"),
-    )
+def _stats(choice: Choice, best: Joined | None, limits: Limits) -> tuple[Stat, ...]:
+    """The figure that it was chosen by; its name would be too long for so large a type."""
+    kept = Stat("Keep all limits", f"{len(choice.ranked):,}")
+    if best is None:
+        return (kept,)
+    title = f"{'Chosen' if choice.chosen else 'Nearest'}: {name(best)}"
+    if choice.finetuned:
+        return Stat(title, f"{choice.finetuned.best.figures[-1]:.4f}", choice.finetuned.objective.figure), kept
+    objective = OBJECTIVES[limits.objective]
+    value = objective.figure(best)
+    return Stat(title, "–" if value is None else f"{value:.4g}{objective.unit}", objective.title), kept
 
 
 def _pictures(found: Sequence[Joined], best: Joined | None) -> list[Chart]:

@@ -179,9 +179,12 @@ def _ticks(axis: Axis) -> Spec:
     if axis.range is None:
         return {"dtick": "D2"}
     low, high = axis.range
-    values = [digit * 10.0**power for power in range(floor(low), ceil(high) + 1) for digit in (1, 2, 5)]
-    shown = [value for value in values if low <= log10(value) <= high]
-    return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]} if len(shown) > 1 else {"dtick": "D1"}
+    powers, shown = range(floor(low), ceil(high) + 1), list[float]()
+    for digits in ((1, 2, 5), range(1, 10), [part / 10 for part in range(10, 100)]):
+        shown = [value for power in powers for digit in digits if low <= log10(value := digit * 10.0**power) <= high]
+        if len(shown) > 1:
+            break
+    return {"tickvals": shown, "ticktext": [f"{value:.6g}" for value in shown]}
 
 
 def _trace(series: Series) -> Spec:

@@ -138,8 +138,9 @@ def test_larger_models_are_not_measured_once_all_are_far_above_the_latency(tmp_p
 
 def test_the_page_shows_choice_ranking_and_picture(tmp_path):
     found = table_of(30)
-    choice = judged(found, Limits(latency_ms=20))
-    page = write_choice(choice, found, tmp_path / "t.csv")
+    limits = Limits(latency_ms=20)
+    choice = judged(found, limits)
+    page = write_choice(choice, found, tmp_path / "t.csv", limits)
     text = page.read_text()
     assert choice.chosen.row.model in text and "Keep all limits" in text
     assert (page.parent / "accuracy-latency-1.png").read_bytes()[:4] == b"\x89PNG"

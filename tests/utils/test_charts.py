@@ -60,4 +60,6 @@ def test_an_axis_can_be_logarithmic():
     layout = Chart("c", "", (Series("s", [1, 10], [1, 2]),), Axis(log=True, range=(0.0, 1.0))).spec()["layout"]
     assert layout["xaxis"]["type"] == "log" and layout["xaxis"]["range"] == [0.0, 1.0]
     assert layout["xaxis"]["ticktext"] == ["1", "2", "5", "10"]  # and not 2 for 20
+    layout = Chart("c", "", (Series("s", [7, 9], [1, 2]),), Axis(log=True, range=(0.84, 0.97))).spec()["layout"]
+    assert layout["xaxis"]["ticktext"] == ["7", "8", "9"]
     assert "type" not in layout["yaxis"]
