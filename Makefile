@@ -23,9 +23,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-tra
 train: $(VENV)/.installed  ## set up the environment and train on the embedded digits: make train ARGS="seed=1"
 	$(BIN)/python train.py $(ARGS)
 
-# One thread a process: two test processes on two cores would otherwise spin against each other.
+# One thread a process: processes on two cores would otherwise spin against each other. Four, since many tests wait for others.
 test: $(VENV)/.installed-dev  ## set up the environment and run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: test  ## the tests, ruff and mypy
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from itertools import islice
@@ -34,7 +35,8 @@ class RayPredictor:
         self.batch_size = chosen.batch_size
         if not self.ray.is_initialized():
             quiet = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
-            self.ray.init(runtime_env={"working_dir": str(ROOT), "excludes": NOT_SENT}, **quiet)
+            own = None if os.environ.get("RAY_ADDRESS") else "local"  # not whatever cluster runs here by chance
+            self.ray.init(own, runtime_env={"working_dir": str(ROOT), "excludes": NOT_SENT}, **quiet)
         self.options["model"] = self.ray.put({name: (folder / name).read_bytes() for name in MODEL})
         self.resources = self._resources(chosen, workers)
 

@@ -107,7 +107,7 @@ def test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brin
 
 def test_names_and_lines_from_elsewhere_stay_words(api, opened, browser):
     api["operator"].post("/api/jobs", json={"SEED": 1})
-    joined = {"name": "w", "version": "test-version", "machine": HOSTILE, "declared": [f"seed={HOSTILE}"]}
+    joined = {"name": "w", "version": "test-version", "machine": HOSTILE, "declared": []}
     worker = api["worker"].post("/api/workers", json=joined).json()
     job = api["worker"].post(f"/api/workers/{worker['id']}/claim").json()
     mine = {"worker": worker["id"], "fence": job["fence"]}
