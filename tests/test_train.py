@@ -214,14 +214,16 @@ def test_a_corrupt_checkpoint_is_named(command, launch, tmp_path):
 
 
 def test_when_memory_runs_out_the_batch_is_halved_and_said(command, tmp_path):
-    limit = "import resource,runpy,sys,torch; used=int(open('/proc/self/statm').read().split()[0])*4096;"
-    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+1000*2**20,)*2); sys.argv=sys.argv[1:];"
+    limit = "import numpy,resource,runpy,scipy.linalg,sys,torch; square=numpy.ones((64,64)); square@square;"
+    limit += "scipy.linalg.blas.dgemm(1.0,square,square);"  # both OpenBLAS have their buffers before the limit
+    limit += "used=int(open('/proc/self/statm').read().split()[0])*4096;"
+    limit += "resource.setrlimit(resource.RLIMIT_AS,(used+900*2**20,)*2); sys.argv=sys.argv[1:];"
     limit += "runpy.run_path('train.py',run_name='__main__')"
     options = ("datamodule.batch_size=512", "datamodule.height=96", "datamodule.width=96", "trainer.max_epochs=1",
                "trainer.speed=fp32", "trainer.threads=1", "datamodule.n_samples=800", f"logs={tmp_path / 'logs'}",
                f"datamodule.cache_dir={tmp_path / 'cache'}", "models.num_filters=8", "models.blocks=1")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", limit, "train.py", *options], cwd=ROOT, capture_output=True, text=True,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)  # fmt: skip
+                          env=os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "out of memory at batch size 512: starting again with 256" in done.stdout
     trained = stored(only_run(tmp_path / "logs"))
