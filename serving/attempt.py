@@ -1,7 +1,6 @@
 """One attempt at a job on a worker: a subprocess, and a heart that reports and listens while it runs."""
 
 import csv
-import ctypes
 import os
 import signal
 import subprocess
@@ -9,20 +8,21 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
 
-from serving.client import TOKEN, TOKEN_FILE, Client
+from serving.client import Client
+from serving.tokens import without_tokens
 from serving.version import ROOT
+from utils.lifetime import die_with
 
 LAST_LINES = 40  # of the output, that tell why a training failed
 LONGEST_LINE = 2000
 MOST_EVENTS = 500  # in one report
 PATIENCE = 30.0  # seconds that a stopped training has to save its state
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 class Report:
@@ -89,19 +89,17 @@ class Process:
 
     def __init__(self, line: Sequence[str], report: Report) -> None:
         self.report, self.last = report, list[str]()
-        hidden = (TOKEN, TOKEN_FILE)
-        environment = {key: value for key, value in os.environ.items() if key not in hidden}
         self._process = subprocess.Popen(
             [sys.executable, *line],
             cwd=ROOT,
-            env=environment | {"PYTHONUNBUFFERED": "1", "COLUMNS": "140"},
+            env=without_tokens() | {"PYTHONUNBUFFERED": "1", "COLUMNS": "140"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=partial(die_with, os.getpid()),  # a worker that is killed takes its training along
         )
         assert self._process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
@@ -137,11 +135,6 @@ class Process:
         """To all of its group: workers of its own, too."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-
-
-def _die_with_parent() -> None:
-    """Runs in the child: a worker that is killed takes its training along."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Curves:

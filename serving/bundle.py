@@ -15,7 +15,7 @@ from serving.engines.engine import Engine, EngineError, Logits
 from serving.engines.gate import Limits, judge
 from serving.package import BadCandidate
 from serving.preparation import engine_of, folder_of, golden_of
-from serving.store import Files, Store
+from serving.store import Store, require_whole
 
 Role = Literal["live", "canary", "shadow"]
 AGREEMENT = 0.9  # of the golden batch's few images: what is looked for here is a broken engine, not a lost tenth
@@ -62,7 +62,7 @@ def load(
     engine: its node in the configuration. batch: the most images that it will be given.
     """
     row, files = store.get(number), store.files(number)
-    _require_whole(store, files)
+    require_whole(store.blobs, files)
     folder = folder_of(store.root, store.blobs, files)
     manifest = read_manifest(folder)
     made = engine_of(folder, engine)
@@ -71,12 +71,6 @@ def load(
     made.rest()
     facts = (number, row["version"], row["file_sha256"], manifest, shape, made, teller(manifest, shape))
     return Bundle(endpoint, role, generation, *facts)
-
-
-def _require_whole(store: Store, files: Files) -> None:
-    damaged = [sha for sha in (files.model, files.manifest, files.golden) if sha and store.blobs.corrupt(sha)]
-    if damaged:
-        raise BadCandidate(f"file {damaged[0]} is missing or damaged")
 
 
 def _golden_answered(folder: Path, manifest: Manifest, engine: Engine, batch: int) -> set[int]:

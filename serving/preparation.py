@@ -1,13 +1,10 @@
 """Makes a model's engine in a process of its own, which may need torch and minutes; the server then loads the files."""
 
 import json
-import logging
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +14,19 @@ from safetensors.numpy import load_file
 
 from datamodule.decode import Pixels
 from serving.blobs import Blobs
+from serving.child import ask, begin
+from serving.delivery import GOLDEN
 from serving.engines.auto import Auto
 from serving.engines.cache import is_whole, place, prepared
 from serving.engines.engine import Engine, EngineError
 from serving.engines.source import Source, source_of
 from serving.package import BadCandidate
 from serving.store import Files
-from serving.version import ROOT
 from utils.build import build
 from utils.files import write_whole
 
-log = logging.getLogger(__name__)
-
 SECONDS = 1800  # to convert a model for all engines
 NOISE = 8  # images that an engine is judged on where the model brought none
-GOLDEN = "golden.safetensors"
 
 Golden = tuple[Pixels, NDArray[np.float32]]
 
@@ -79,7 +74,7 @@ def engine_of(folder: Path, node: Mapping[str, Any]) -> Engine:
     source, chooser = source_of(folder), build(dict(node))
     found = _ready(source, chooser)
     if found is None:
-        _prepare(folder, node)
+        ask("serving.preparation", [str(folder), json.dumps(dict(node))], SECONDS)
         found = _ready(source, chooser)
     if found is None:
         raise BadCandidate("its engine was made, but is not there: is another process deleting engines?")
@@ -98,26 +93,11 @@ def _ready(source: Source, chooser: Any) -> Engine | None:
     return None
 
 
-def _prepare(folder: Path, node: Mapping[str, Any]) -> None:
-    """Runs `main` below."""
-    line = [sys.executable, "-m", "serving.preparation", str(folder), json.dumps(dict(node)), str(os.getpid())]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("EVERGREEN_TOKEN")}
-    try:
-        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        raise BadCandidate(f"its engine was not made within {SECONDS} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise BadCandidate(said[-1][:500] if said else f"the process ended with status {done.returncode}")
-
-
 def main(arguments: list[str]) -> None:
-    """FOLDER ENGINE: converts; of engine=auto it measures and remembers the choice, too. What is live goes first.
+    """FOLDER ENGINE: converts; of engine=auto it measures and remembers the choice, too.
 
     int8 is calibrated on the golden images where it is asked for by name; to judge it as well they are too few.
     """
-    with suppress(OSError):
-        os.nice(5)
     folder, node = Path(arguments[0]), json.loads(arguments[1])
     chooser, golden = build(node), golden_of(folder)
     images = None if golden is None else golden[0]
@@ -138,4 +118,4 @@ def _noise(source: Source) -> Pixels:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(begin())

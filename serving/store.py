@@ -28,6 +28,11 @@ class Files:
     manifest: str
     golden: str | None = None
 
+    @property
+    def named(self) -> list[str]:
+        """Those that there are."""
+        return [sha for sha in (self.model, self.manifest, self.golden) if sha is not None]
+
 
 Verify = Callable[[Blobs, Files], None]  # raises BadCandidate for what must not go live
 
@@ -197,6 +202,13 @@ class Store:
         predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_([row.id for row in rows]))
         named = {getattr(row, column) for row in rows for column in FILES}
         return {sha for sha in named | set(connection.execute(predictions).scalars()) if sha}
+
+
+def require_whole(blobs: Blobs, files: Files) -> None:
+    """Raises BadCandidate for a file that is missing or holds something else than its name says."""
+    for sha in files.named:
+        if blobs.corrupt(sha):
+            raise BadCandidate(f"file {sha} is missing or damaged")
 
 
 def _of(rows: Sequence[Row[Any]], name: str) -> list[Row[Any]]:

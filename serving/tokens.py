@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -118,3 +119,8 @@ def keep_secret(file: Path, secret: str) -> None:
 
 def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def without_tokens() -> dict[str, str]:
+    """The environment for a process that must not speak in this one's name."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("EVERGREEN_TOKEN")}

@@ -1,17 +1,13 @@
 """Whether a model works: asked in a process of its own, since it is not trusted and the server has no torch."""
 
-import os
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.manifest import Manifest, preprocessing
 from serving.blobs import Blobs
-from serving.package import BadCandidate
-from serving.store import Files
-from serving.version import ROOT
+from serving.child import ask, begin
+from serving.store import Files, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,22 +19,8 @@ FROM_CLASSES = ("classification", "heads", "multilabel")  # tasks whose second a
 
 def verify(blobs: Blobs, files: Files) -> None:
     """Raises BadCandidate where the files are not what their names say, or the model does not answer as it did."""
-    named = [sha for sha in (files.model, files.manifest, files.golden) if sha is not None]
-    for sha in named:
-        if blobs.corrupt(sha):
-            raise BadCandidate(f"file {sha} is missing or damaged")
-    line = [sys.executable, "-m", "serving.verification", *(str(blobs.path(sha)) for sha in named)]
-    try:
-        done = subprocess.run(line, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        raise BadCandidate(f"it did not answer within {SECONDS} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise BadCandidate(said[-1][:500] if said else f"its process ended with status {done.returncode}")
-
-
-def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("EVERGREEN_TOKEN")}
+    require_whole(blobs, files)
+    ask("serving.verification", [str(blobs.path(sha)) for sha in files.named], SECONDS)
 
 
 def check(model: Path, manifest_file: Path, golden: Path | None) -> None:
@@ -93,9 +75,7 @@ def _compare(net: "nn.Module", manifest: Manifest, golden: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """MODEL MANIFEST [GOLDEN]: status 0 where it works, else the reason on the last line. What is live goes first."""
-    with suppress(OSError):
-        os.nice(5)
+    """MODEL MANIFEST [GOLDEN]: status 0 where it works, else the reason on the last line."""
     model, manifest, *golden = map(Path, arguments)
     try:
         check(model, manifest, golden[0] if golden else None)
@@ -104,4 +84,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(begin())
