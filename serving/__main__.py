@@ -43,7 +43,7 @@ def opened(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]
 def serve(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]) -> None:
     """Until it is stopped."""
     parts = opened(chosen, rule, engine)
-    tokens = Path(chosen.root).expanduser().absolute() / "tokens"
+    tokens = parts.store.root / "tokens"
     new = parts.tokens.first(tokens)
 
     def announce(address: str) -> None:

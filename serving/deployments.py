@@ -45,9 +45,7 @@ class Deployments:
         """
         self.store.verify(self.store.files(number))
         with self.database.alone() as connection:
-            row = self.store.row(connection, number)
-            if row.pruned is not None:
-                raise Conflict(f"the files of {row.name} {row.version} were given up, it can only be trained again")
+            row = self._whole(connection, number)
             seen = current(connection, row.name)
             _require(seen, generation)
             swap(connection, seen, number, actor, "deploy", "set live by hand")
@@ -93,9 +91,7 @@ class Deployments:
         """Verified as before a deployment; beside a live model of the same task alone."""
         self.store.verify(self.store.files(number))
         with self.database.alone() as connection:
-            row = self.store.row(connection, number)
-            if row.pruned is not None:
-                raise Conflict(f"the files of {row.name} {row.version} were given up, it can only be trained again")
+            row = self._whole(connection, number)
             seen = current(connection, row.name)
             _require_comparable(row, seen, None if seen.model_id is None else self.store.row(connection, seen.model_id))
             _end(connection, seen, number, actor, {"shadow", "canary"} - {role})
@@ -103,6 +99,13 @@ class Deployments:
             connection.execute(update(endpoint).where(endpoint.c.name == row.name).values(values))
             append(connection, actor, role, why, endpoint=row.name, from_id=former, to_id=number)
         return self.get(row.name)
+
+    def _whole(self, connection: Connection, number: int) -> Row[Any]:
+        """A model's row. Raises Conflict where its files were given up meanwhile."""
+        row = self.store.row(connection, number)
+        if row.pruned is not None:
+            raise Conflict(f"the files of {row.name} {row.version} were given up, it can only be trained again")
+        return row
 
     def withdraw(self, name: str, role: str, actor: str) -> dict[str, Any]:
         """Ends the shadow or the canary. Raises Conflict where there is none."""

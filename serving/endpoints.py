@@ -13,12 +13,12 @@ from typing import Any, get_args
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
+from datamodule.parallel import cores
 from serving.answers import Answer
 from serving.batching import Batcher, Item, Unavailable
 from serving.bundle import Bundle, Role
 from serving.deployments import Deployments
 from serving.engines.engine import Logits
-from serving.engines.machine import cores
 from serving.monitoring.answered import Answered
 from serving.package import BadCandidate
 from serving.settings import ServingSettings

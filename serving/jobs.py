@@ -98,15 +98,13 @@ class Queue:
 
     def release(self, number: int, fence: int, worker_id: int) -> None:
         """The worker gives the job back, as when it is shut down: the attempt does not count. Raises Late."""
-        self._end(number, fence, worker_id, state="queued", worker_id_after=None, attempt=job.c.attempt - 1)
+        self._end(number, fence, worker_id, state="queued", worker_id=None, attempt=job.c.attempt - 1)
 
     def stopped(self, number: int, fence: int, worker_id: int) -> None:
         """The worker has done what a cancellation asked for. Raises Late."""
         self._end(number, fence, worker_id, state="cancelled", ended=time.time())
 
-    def _end(self, number: int, fence: int, worker_id: int, **values: Any) -> None:
-        if "worker_id_after" in values:
-            values["worker_id"] = values.pop("worker_id_after")
+    def _end(self, number: int, fence: int, worker_id: int, /, **values: Any) -> None:
         with self.database.write() as connection:
             ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)
             if connection.execute(ended).rowcount != 1:
@@ -192,7 +190,8 @@ class Queue:
 
     def _shown(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
         """With the worker's name and the newest figures of the attempt."""
-        names = {row.id: row.name for row in connection.execute(select(worker.c.id, worker.c.name))}
+        known = select(worker.c.id, worker.c.name).where(worker.c.id.in_({row.worker_id for row in rows}))
+        names = {row.id: row.name for row in connection.execute(known)}
         figures = _newest_figures(connection, [row.id for row in rows])
         return [
             dict(row._mapping) | {"worker": names.get(row.worker_id), "figures": figures.get((row.id, row.fence))}
@@ -213,11 +212,8 @@ class Queue:
 
 
 def _newest_figures(connection: Connection, jobs: Sequence[int]) -> dict[tuple[int, int], Any]:
-    """The last that was reported, by job and fence."""
-    attempt = job_event.c.job_id, job_event.c.fence
-    told = select(*attempt, func.max(job_event.c.seq).label("seq")).where(
-        job_event.c.job_id.in_(jobs), job_event.c.kind == "figures"
-    )
-    last = told.group_by(*attempt).subquery()
-    same = and_(*(job_event.c[name] == last.c[name] for name in ("job_id", "fence", "seq")))
-    return {(row.job_id, row.fence): row.payload for row in connection.execute(select(job_event).join(last, same))}
+    """The last that the attempt reported, by job and fence."""
+    of_attempt = job_event.c.job_id == job.c.id, job_event.c.fence == job.c.fence, job_event.c.kind == "figures"
+    last = select(job_event.c.payload).where(*of_attempt).order_by(job_event.c.seq.desc()).limit(1).scalar_subquery()
+    query = select(job.c.id, job.c.fence, last.label("payload")).where(job.c.id.in_(jobs))
+    return {(row.id, row.fence): row.payload for row in connection.execute(query)}

@@ -56,7 +56,7 @@ class Replica:
 def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: Callable[[str], None]) -> None:
     """Serves until it is stopped. announce: is called with the address when all replicas answer. Raises ValueError."""
     settings = parts.settings
-    held = hold(Path(settings.root).expanduser().absolute())
+    held = hold(parts.store.root)
     parts.queue.grace()
     port, workers = settings.port or _free_port(settings.host), list["Worker"]()
     try:

@@ -38,7 +38,7 @@ class Announcing(uvicorn.Server):
 def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
     """Serves until it is stopped. announce: is called with the address when it listens."""
     settings = parts.settings
-    held = hold(Path(settings.root).expanduser().absolute())
+    held = hold(parts.store.root)
     parts.queue.grace()
     workers: list[Worker] = []
 
@@ -91,8 +91,7 @@ def start_workers(parts: Parts, port: int, workers: "list[Worker]") -> None:
         return
     from serving.worker import Worker
 
-    settings = parts.settings
-    root = Path(settings.root).expanduser().absolute()
+    settings, root = parts.settings, parts.store.root
     for _ in range(settings.local_workers):
         worker = Worker(
             address(settings, port),

@@ -127,11 +127,15 @@ class Worker:
             self._measured(job, heart, report)
             return
         print(f"job {job['id']}: {' '.join(job['overrides'])}", flush=True)
-        folder = Path(self.chosen.logs).expanduser().absolute() / "jobs" / f"job-{job['id']}-{job['fence']}"
+        folder = self._folder("job", job)
         if self._ran(self._line(job, folder), folder, job, heart, report):
             self._deliver(job, folder)
             if not self.chosen.keep_runs:
                 shutil.rmtree(folder)
+
+    def _folder(self, kind: str, job: dict[str, Any]) -> Path:
+        """Of one attempt."""
+        return Path(self.chosen.logs).expanduser().absolute() / "jobs" / f"{kind}-{job['id']}-{job['fence']}"
 
     def _line(self, job: dict[str, Any], folder: Path) -> list[str]:
         places = [f"logs={folder.parent.parent}", f"experiment_name={folder.parent.name}", f"run_name={folder.name}"]
@@ -169,7 +173,7 @@ class Worker:
         """A deployed model on the evaluation set of a candidate."""
         from serving.evaluation import fetched, measurement_of
 
-        folder = Path(self.chosen.logs).expanduser().absolute() / "jobs" / f"measure-{job['id']}-{job['fence']}"
+        folder = self._folder("measure", job)
         fetched(folder, job["subject"], job["for"], self.client)
         if self._ran(["-m", "serving.evaluation", str(folder)], folder, job, heart, report):
             found = measurement_of(folder, self.client.put)

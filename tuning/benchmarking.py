@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from serving.engines.machine import cores
+from datamodule.parallel import cores
 from tuning.benchmark_settings import BenchmarkSettings
 from tuning.catalogue import Entry, entries
 from tuning.isolation import Allowance, Failure, isolated

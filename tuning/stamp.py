@@ -12,7 +12,8 @@ from typing import Any
 
 import psutil
 
-from serving.engines.machine import cores, cpu_flags, cpu_name
+from datamodule.parallel import cores
+from serving.engines.machine import cpu_flags, cpu_name
 from tuning.jobs import Chosen, Machine
 from tuning.speed_table import VERSION, Row
 from utils.files import write_whole

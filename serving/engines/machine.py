@@ -5,6 +5,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from datamodule.parallel import cores
+
 CPUINFO = Path("/proc/cpuinfo")
 TELLING = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimddp", "bf16")
 
@@ -31,11 +33,6 @@ def cpu_flags() -> tuple[str, ...]:
 def has_bf16() -> bool:
     """Whether bfloat16 is multiplied in hardware, so that it pays."""
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_flags())) or platform.machine() == "arm64"
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_confined() -> bool:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datamodule.decode import Pixels
+from datamodule.parallel import cores
 from serving.engines.engine import Engine, EngineError, Facts, Logits, Maker
-from serving.engines.machine import cores, is_confined
+from serving.engines.machine import is_confined
 from serving.engines.source import Source
 
 FILE = "model.onnx"

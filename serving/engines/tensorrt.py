@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from datamodule.decode import Pixels
 from serving.engines.engine import Engine, EngineError, Facts, Logits, Maker
 from serving.engines.machine import has_nvidia
 from serving.engines.source import Source
-
-if TYPE_CHECKING:
-    pass
 
 FILE = "model.plan"
 MOST = 64  # images in a batch; the plan is tuned for 1 to so many

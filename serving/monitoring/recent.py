@@ -24,5 +24,6 @@ class Recent:
                 while len(self._known) >= MOST:
                     del self._known[next(iter(self._known))]
                 self._known.pop(key, None)
-                known = self._known[key] = (time.monotonic() + self.seconds, make())
+                found = make()
+                known = self._known[key] = (time.monotonic() + self.seconds, found)  # good from when it is there
             return known[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving.engines.machine import cores
+from datamodule.parallel import cores
 from tuning.speed_table import read_rows
 
 RAY = str(Path(sys.executable).parent / "ray")
