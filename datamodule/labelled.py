@@ -61,13 +61,10 @@ class Labelled(ImageData):
         self._prepared = True
 
 
-def test_split(source: ImageData) -> tuple[Inventory, Skipped, str]:
-    """A source's test images with its classes, what was left out, and the digest of all its images."""
+def split_of(source: ImageData, name: str) -> tuple[Inventory, Skipped, str]:
+    """A source's images of one split with its classes, what was left out, and the digest of all its images."""
     inventory, skipped = source.settled()
-    rows = inventory.rows("test")
-    if not len(rows):
-        raise ValueError(f"the test split of {inventory.root} is empty: name labelled images with tester.data=DIR|CSV")
-    return inventory.take(rows), skipped, inventory.digest
+    return inventory.take(inventory.rows(name)), skipped, inventory.digest
 
 
 def labelled_images(source: ImageData, classes: Sequence[str], place: Path) -> tuple[Inventory, Skipped]:

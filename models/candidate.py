@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from datamodule.data import ImageData
 from datamodule.inventory import Inventory
-from datamodule.labelled import Labelled, labelled_images, test_split
+from datamodule.labelled import Labelled, labelled_images, split_of
 from datamodule.preprocessing import RESAMPLING, Preprocessing
 from models.backbones import build_timm
+from models.inference import predict
 from models.model_file import Manifest, load_model, load_weights, read_manifest, unfetched, weights_sha256
+from models.predictor import device
 from models.pretrained import weights_in
 from models.runs import Run
 from models.scores import Temperature
@@ -31,11 +33,12 @@ from utils.signature import signature_in_source
 log = logging.getLogger(__name__)
 Config = dict[str, Any]
 AUTO = "auto"
+DEVICES = {"gpu": "cuda"}  # Lightning's words for torch's
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """data: prepared, one test split. temperature: None where none was fitted for these weights."""
+    """data: prepared, one test split. temperature: None where there is no validation split to fit one on."""
 
     name: str
     task: ImageTask
@@ -62,8 +65,28 @@ def of_run(run: Run, config: Config, chosen: TesterSettings) -> Candidate:
     task = task_around(build(unfetched(config["models"]), **known), config, data)
     load_fitting(task.net, checkpoint_weights(chosen.checkpoint), chosen.checkpoint)
     same = known_as is not None and known_as.weights_sha256 == weights_sha256(task.net.state_dict())
-    temperature = known_as.temperature if known_as is not None and same else None
+    temperature = known_as.temperature if known_as is not None and same else fitted(task, config, chosen)
     return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", task, data, temperature)
+
+
+def fitted(task: ImageTask, config: Config, chosen: TesterSettings) -> Temperature:
+    """From the run's own validation split; None where it has none, or where the run's images need not be here."""
+    if chosen.data is not None:
+        return None
+    own = build(config["datamodule"] | {"augment": None}, seed=config["seed"])
+    inventory, skipped, _ = split_of(own, "val")
+    if not len(inventory):
+        return None
+    data = Labelled(own, inventory, skipped, stored_preprocessing(config["datamodule"]))
+    data.prepare()
+    found = predict(task, data, "test", device_of(config))
+    return task.temperature(found.logits, found.target)
+
+
+def device_of(config: Config) -> torch.device:
+    """Where the run's accelerator is on this machine."""
+    name = str(config["trainer"]["accelerator"])
+    return device(DEVICES.get(name, name))
 
 
 def _refuse_other_task(manifest: Manifest, task: ImageTask, run: Run) -> None:
@@ -79,7 +102,11 @@ def images(config: Config, chosen: TesterSettings, classes: list[str] | None, ru
     own = build(config["datamodule"] | {"augment": None}, seed=config["seed"])
     shape = stored_preprocessing(config["datamodule"])
     if chosen.data is None or classes is None:
-        inventory, skipped, digest = test_split(own)
+        inventory, skipped, digest = split_of(own, "test")
+        if not len(inventory):
+            raise ValueError(
+                f"the test split of {inventory.root} is empty: name labelled images with tester.data=DIR|CSV"
+            )
         _refuse_other_classes(inventory, classes)
         _warn_of_change(digest, run)
         classes = list(inventory.classes)

@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from rich.table import Table
 
 from models import latency
-from models.candidate import Candidate, of_run, of_timm
+from models.candidate import Candidate, device_of, of_run, of_timm
 from models.comparison import Side, compare
 from models.inference import predict
 from models.label_errors import findings
@@ -22,7 +21,6 @@ from models.label_pages import present
 from models.onnx_file import export_onnx, require_onnx
 from models.outcome import predictions_csv
 from models.prediction_sections import Judged
-from models.predictor import device
 from models.reporting import write_test_report
 from models.runs import Run, find
 from models.scores import MISSING, TITLES, ClassScores, Evaluation, missing_note, rows, text
@@ -38,7 +36,6 @@ log = logging.getLogger(__name__)
 Config = dict[str, Any]
 
 MOST_CLASSES_IN_TABLE = 10
-DEVICES = {"gpu": "cuda"}  # Lightning's words for torch's
 
 
 @dataclass(frozen=True)
@@ -115,12 +112,6 @@ def _said(candidate: Candidate, config: Config) -> Judged:
     found = predict(candidate.task, candidate.data, "test", device_of(config))
     evaluation = candidate.task.evaluation(found.logits, found.target, candidate.data.classes, candidate.temperature)
     return Judged("test", found, evaluation, candidate.temperature)
-
-
-def device_of(config: Config) -> torch.device:
-    """Where the run's accelerator is on this machine."""
-    name = str(config["trainer"]["accelerator"])
-    return device(DEVICES.get(name, name))
 
 
 def _speed(candidate: Candidate, config: Config, chosen: TesterSettings) -> latency.Speed | None:

@@ -42,12 +42,11 @@ def measurement_of(folder: Path, put: Put) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Writes predictions.csv and package.json into the folder."""
-    from models.candidate import of_run
+    from models.candidate import device_of, of_run
     from models.inference import predict
     from models.outcome import predictions_csv
     from models.runs import Run
     from models.tester_settings import TesterSettings
-    from models.testing import device_of
     from serving.packing import measurement
 
     run = Run(folder)
