@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from rich.table import Table
 
 from models import latency
-from models.candidate import Candidate, device_of, of_run, of_timm
+from models.candidate import Candidate, device_of, of_run
 from models.comparison import Side, compare
 from models.inference import predict
 from models.label_errors import findings
@@ -26,6 +26,7 @@ from models.runs import Run, find
 from models.scores import MISSING, TITLES, ClassScores, Evaluation, missing_note, rows, text
 from models.settings import TrainerSettings
 from models.tester_settings import TesterSettings
+from models.timm_candidate import of_timm
 from models.training import prepare_torch
 from models.views import with_views
 from utils.build import settings
