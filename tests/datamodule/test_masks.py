@@ -5,9 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodule.decode import BadImage
 from datamodule.geometry import Flip, RandomResizedCrop
-from datamodule.masks import MaskFolders, decode_mask
+from datamodule.masks import MaskFolders
 
 
 @pytest.fixture
@@ -135,7 +134,7 @@ def test_masks_are_decoded_once(pairs, tmp_path, monkeypatch):
     first = pairs()
     first.prepare()
     again = MaskFolders(str(first.root), kind="masks", cache_dir=first.cache_dir)
-    monkeypatch.setattr("datamodule.masks.decode_mask", None)
+    monkeypatch.setattr("datamodule.mask_files.decode_mask", None)
     again.prepare()
     assert (again.target == first.target).all() and again.digest == first.digest
 
@@ -148,15 +147,6 @@ def test_another_mask_is_other_data(pairs):
     again = MaskFolders(str(first.root), kind="masks", cache_dir=first.cache_dir)
     again.prepare()
     assert again.digest != first.digest
-
-
-def test_palettes_give_their_numbers_and_jpegs_are_refused(encoded):
-    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    picture = Image.fromarray(mask)
-    picture.putpalette(list(range(255, -1, -1)) * 3)
-    assert (decode_mask(encoded(picture, "PNG"))[:, :, 0] == mask).all()
-    with pytest.raises(BadImage, match=r"store masks as PNG"):
-        decode_mask(encoded(mask, "JPEG"))
 
 
 def test_workers_get_the_masks_too(pairs):
