@@ -15,7 +15,7 @@ from datamodule.checks import Skipped, check_classes, settle
 from datamodule.inventory import Inventory, Rows
 from datamodule.preprocessing import Fit, Preprocessing, Squash
 from datamodule.randomness import Draws, Floats
-from datamodule.sampling import EVALUATION, EvaluationBatches, Position, TrainingBatches, class_weights
+from datamodule.sampling import EVALUATION, Chosen, EvaluationBatches, Position, TrainingBatches, class_weights
 from datamodule.settings import DataSettings
 from datamodule.sizing import image_size, training_squash
 from datamodule.statistics import mean_and_std, spread_out
@@ -47,6 +47,7 @@ class ImageData(DataSettings, LightningDataModule):
                 "another task, or datamodule=csv (classes, heads, labels, values) or datamodule=masks"
             )
         self.targets: Targets = targets_of(self.kind)
+        self.left_out: Chosen | None = None  # (rows,) which training does without from the next epoch on
         self._prepared = False
 
     def scan(self) -> Inventory:
@@ -197,7 +198,10 @@ class ImageData(DataSettings, LightningDataModule):
 
     def _training_batches(self, rank: int, world: int, position: Position | None = None) -> TrainingBatches:
         rows, start = self.inventory.rows("train"), position or self._position
-        return TrainingBatches(rows, self.batch_size, self.seed, start, rank, world, self.sample_weights(rows))
+        left_out = lambda: self.left_out  # noqa: E731  # as it is when an epoch starts
+        return TrainingBatches(
+            rows, self.batch_size, self.seed, start, rank, world, self.sample_weights(rows), left_out
+        )
 
     def _loader(self, name: str, store: ImageStore, keys: TrainingBatches | EvaluationBatches) -> BatchLoader:
         workers, pinned = worker_count(self.workers, store), self._device() == "cuda"

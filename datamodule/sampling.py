@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodule.randomness import Floats, Ints, permutation, stream_of, uniform
 
@@ -11,6 +12,7 @@ ORDER, WEIGHTED = stream_of("order"), stream_of("weighted")
 EVALUATION = -1  # the epoch of a batch that is not augmented
 
 Position = Callable[[int], tuple[int, int]]  # batches per epoch -> (epoch, batches of it already done)
+Chosen = NDArray[np.bool_]
 
 
 class BatchKey(NamedTuple):
@@ -27,7 +29,8 @@ class TrainingBatches:
     Where an epoch starts is asked from `position` whenever iteration starts, and nothing is remembered: a loader with
     workers starts twice, and one that was restored starts in the middle. A batch of batch_size * world samples is cut
     among the processes; a last one that is not full is left out, unless it is the only one. weights: (n,), with them
-    samples are drawn in proportion, with replacement.
+    samples are drawn in proportion, with replacement. left_out: is asked when an epoch's batches are made, (all
+    rows of the inventory,); the other samples are drawn in place of those it names.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class TrainingBatches:
         rank: int = 0,
         world: int = 1,
         weights: Floats | None = None,
+        left_out: Callable[[], Chosen | None] = lambda: None,
     ) -> None:
         if len(rows) < world:
             raise ValueError(f"{len(rows)} training images are too few for {world} processes; lower trainer.devices")
         self.rows, self.seed, self.position, self.rank, self.weights = rows, seed, position, rank, weights
+        self.left_out = left_out
         self.world, self.global_size = world, min(batch_size * world, len(rows))
 
     def __len__(self) -> int:
@@ -57,10 +62,12 @@ class TrainingBatches:
 
     def drawn(self, epoch: int) -> tuple[Ints, Ints]:
         """The epoch's samples (n,) as places in `rows`, not yet shuffled, and how often each was drawn before."""
-        count = len(self.rows)
-        if self.weights is None:
+        count, weights, left_out = len(self.rows), self.weights, self.left_out()
+        if left_out is not None:
+            weights = (np.ones(count) if weights is None else weights) * ~left_out[self.rows]
+        if weights is None:
             return np.arange(count), np.zeros(count, np.int64)
-        return systematic_draw(self.weights, float(uniform(self.seed, epoch, np.zeros(1, np.int64), WEIGHTED, 1)[0, 0]))
+        return systematic_draw(weights, float(uniform(self.seed, epoch, np.zeros(1, np.int64), WEIGHTED, 1)[0, 0]))
 
     def _part(self, order: Ints, number: int) -> Ints:
         whole = order[number * self.global_size : (number + 1) * self.global_size]

@@ -1,7 +1,6 @@
 """Label errors seen in training: each sample's logits averaged over the epochs, and a trimming of what looks wrong."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from datamodule.data import ImageData
 from models.label_errors import Findings, Labels, findings
 from models.label_pages import present
+from models.sightings import Together, added_up, alone, require_one_label
 from models.time_budget import MARKS, TimeBudget
 
 log = logging.getLogger(__name__)
@@ -90,22 +90,14 @@ class LabelErrors(Callback):
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._epoch = 0
         self._labels = torch.empty(0, dtype=torch.int64)
-        self._added_up: Callable[[Tensor], Tensor] = _alone
+        self._added_up: Together = alone
         self._first = True
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses what has no single label to judge, before any training."""
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
-        data.prepare()
-        if data.augmentation.softens:
-            raise ValueError(
-                "callback=label_errors cannot judge blended images: mixup and CutMix show the network two labels at "
-                "once, so that a margin says nothing of either. Choose another datamodule/augment, or set "
-                "datamodule.augment.mixup=null and datamodule.augment.cutmix=null"
-            )
-        if data.kind != "classes":
-            raise ValueError(f"callback=label_errors judges one class an image, but the task learns {data.kind}")
-        self._labels, self._added_up, self._first = data.target, _added_up(trainer), trainer.is_global_zero
+        require_one_label(data, "label_errors", "a margin says nothing of either")
+        self._labels, self._added_up, self._first = data.target, added_up(trainer), trainer.is_global_zero
         self._make_room(len(data.target), len(data.classes))
 
     def _make_room(self, rows: int, classes: int) -> None:
@@ -186,15 +178,3 @@ def progress(trainer: pl.Trainer) -> float:
         return schedule.done / MARKS
     by_steps = trainer.global_step / trainer.max_steps if trainer.max_steps > 0 else 0.0
     return max(by_steps, trainer.current_epoch / (trainer.max_epochs or 1))
-
-
-def _alone(sums: Tensor) -> Tensor:
-    return sums
-
-
-def _added_up(trainer: pl.Trainer) -> Callable[[Tensor], Tensor]:
-    """Sums a tensor over all processes."""
-    strategy = trainer.strategy
-    if trainer.world_size == 1:
-        return _alone
-    return lambda sums: strategy.reduce(sums.to(strategy.root_device, copy=True), reduce_op="sum").cpu()

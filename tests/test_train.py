@@ -140,14 +140,14 @@ def test_a_signal_saves_and_says_how_to_go_on(command, launch, tmp_path, number)
 
 
 def test_two_processes_train_one_model(tmp_path, places):
-    two = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.strategy=ddp")
+    two = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.strategy=ddp", "callback=hard_examples")
     line = [sys.executable, "train.py", *SMALL, *two, *places]
-    line += ["trainer.max_epochs=4", "datamodule.batch_size=16", "optimizers.lr=0.01"]
+    line += ["trainer.max_epochs=6", "datamodule.batch_size=16", "optimizers.lr=0.01"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     folder = only_run(tmp_path / "logs")
     assert json.loads((folder / "model.json").read_text())["metrics"]["test/accuracy"] > 0.7
-    assert stored(folder)["record"]["steps"] == 4 * (stored(folder)["record"]["data"]["train"] // (2 * 16))
+    assert stored(folder)["record"]["steps"] == 6 * (stored(folder)["record"]["data"]["train"] // (2 * 16))
 
 
 def test_a_sweep_runs_each_point_in_a_folder_of_its_own(command, tmp_path):

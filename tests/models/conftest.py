@@ -1,18 +1,31 @@
-"""Small model files and images, made on the spot."""
+"""Small model files, images and trainings, made on the spot."""
 
 import io
+import signal
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from PIL import Image
+from pytorch_lightning import Callback
 
+from datamodule.digits import Digits
 from datamodule.preprocessing import Preprocessing
+from models import training
+from models.callbacks import the
+from models.checkpoint import Checkpoints
 from models.model_file import Manifest, save_model, weights_sha256
-from utils.build import build
+from models.runs import Run
+from models.settings import TrainerSettings
+from utils.build import CONFIGURATION, build, plain, settings
 
+TRAINING = (
+    "models.num_filters=8", "models.dense_width=32", "trainer.speed=fp32", "trainer.threads=1", "trainer.max_epochs=6",
+    "trainer.accelerator=cpu", "trainer.progress=false", "logger.tensorboard=null", "datamodule/augment=none",
+)  # fmt: skip
 SMALL = {"_target_": "models.simple_cnn.SimpleCnn", "num_filters": 4, "blocks": 1, "dense_width": 8}
 
 
@@ -32,6 +45,43 @@ def model_folder(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    """Trains: (run's name, overrides, the data's class, further callback, checkpoint) → (run, trainer, task, data)."""
+
+    def fit(name, *overrides, source=Digits, watcher=None, checkpoint=None):
+        with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+            own = [*TRAINING, f"datamodule.cache_dir={tmp_path / 'cache'}", *overrides]
+            config = plain(compose("configs", overrides=own))
+        config["datamodule"].pop("_target_")
+        training.prepare_torch(settings(TrainerSettings, config["trainer"]))
+        data = source(**build(config["datamodule"]))
+        data.prepare()
+        run = Run(tmp_path / name)
+        task = training.make_task(config, data)
+        trainer = training.make_trainer(config, run, task, data)
+        trainer.callbacks += [watcher] if watcher else []
+        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
+        return run, trainer, task, data
+
+    return fit
+
+
+@pytest.fixture
+def stopping():
+    """A callback that asks the run to stop, as a signal would, after so many steps."""
+
+    class Stopping(Callback):
+        def __init__(self, step):
+            self.step = step
+
+        def on_train_batch_start(self, trainer, *_):
+            if trainer.global_step == self.step:
+                the(Checkpoints, trainer).received = signal.SIGTERM
+
+    return Stopping
 
 
 @pytest.fixture

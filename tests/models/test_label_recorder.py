@@ -1,31 +1,21 @@
 import csv
-import signal
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from pytorch_lightning import Callback
 from sklearn.metrics import roc_auc_score
 
 from datamodule.digits import Digits, read_digits
-from models import training
-from models.callbacks import the
-from models.checkpoint import Checkpoints, Interrupted
+from models.checkpoint import Interrupted
 from models.inference import predict
 from models.label_errors import findings
 from models.label_recorder import Averages, LabelErrors
 from models.runs import Run
-from models.settings import TrainerSettings
-from utils.build import CONFIGURATION, build, plain, settings
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"
 )
-SMALL = (
-    "models.num_filters=8", "models.dense_width=32", "trainer.speed=fp32", "trainer.threads=1", "trainer.max_epochs=6",
-    "trainer.accelerator=cpu", "trainer.progress=false", "logger.tensorboard=null", "datamodule/augment=none",
-)  # fmt: skip
 SHARE = 0.2
 
 
@@ -49,24 +39,12 @@ class NoisyDigits(Digits):
 
 
 @pytest.fixture
-def begin(tmp_path):
-    """Trains on noisy digits: (run's name, overrides, further callback, checkpoint) → (run, trainer, task, data)."""
+def begin(fitted):
+    """Trains on noisy digits with callback=label_errors, or another."""
 
-    def start(name, *overrides, callback="label_errors", watcher=None, checkpoint=None):
-        own = [f"callback={callback}", f"datamodule.cache_dir={tmp_path / 'cache'}"]
-        own += ["callback.label_errors.quality=false"] if "label_errors" in callback else []
-        with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
-            config = plain(compose("configs", overrides=[*SMALL, *own, *overrides]))
-        config["datamodule"].pop("_target_")
-        training.prepare_torch(settings(TrainerSettings, config["trainer"]))
-        data = NoisyDigits(**build(config["datamodule"]))
-        data.prepare()
-        run = Run(tmp_path / name)
-        task = training.make_task(config, data)
-        trainer = training.make_trainer(config, run, task, data)
-        trainer.callbacks += [watcher] if watcher else []
-        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
-        return run, trainer, task, data
+    def start(name, *overrides, callback="label_errors", **options):
+        own = ["callback.label_errors.quality=false"] if "label_errors" in callback else []
+        return fitted(name, f"callback={callback}", *own, *overrides, source=NoisyDigits, **options)
 
     return start
 
@@ -136,29 +114,18 @@ class LeftOut(Callback):
         self.masks.append(task.left_out)
 
 
-class Stopping(Callback):
-    """Asks the run to stop, as a signal would, after so many steps."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_train_batch_start(self, trainer, *_):
-        if trainer.global_step == self.step:
-            the(Checkpoints, trainer).received = signal.SIGTERM
-
-
 STEPS = {"in mid-epoch before trimming": 5, "in mid-epoch while trimming": 10, "at an epoch's end": 7}
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_a_run_stopped_and_resumed_finds_the_same_to_the_last_digit(begin, step):
+def test_a_run_stopped_and_resumed_finds_the_same_to_the_last_digit(begin, stopping, step):
     options = ("callback.label_errors.trim=true", "trainer.max_epochs=4", "datamodule.n_samples=400")
     both = {"callback": "[ema,label_errors]"}
     watcher = LeftOut()
     undisturbed, _, task, _ = begin("undisturbed", *options, watcher=watcher, **both)
     assert watcher.masks[2].any() and not watcher.masks[3].equal(watcher.masks[2])
     with pytest.raises(Interrupted):
-        begin("stopped", *options, watcher=Stopping(step), **both)
+        begin("stopped", *options, watcher=stopping(step), **both)
     stopped = Run(undisturbed.folder.with_name("stopped"))
     _, _, resumed, _ = begin("stopped", *options, checkpoint=stopped.last, **both)
     assert listed(stopped) == listed(undisturbed)
@@ -175,7 +142,7 @@ def test_a_step_only_keeps_its_logits_and_an_epoch_averages_them_once(begin, mon
 
 
 def test_mixup_is_refused_with_the_reason_and_the_way_out(begin):
-    with pytest.raises(ValueError, match=r"two labels at once[\s\S]*datamodule.augment.mixup=null"):
+    with pytest.raises(ValueError, match=r"show the network two: a margin[\s\S]*datamodule.augment.mixup=null"):
         begin("mixed", "datamodule/augment=mix")
 
 
