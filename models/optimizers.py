@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from timm.models import group_parameters
-from timm.optim import create_optimizer_v2, get_optimizer_class, list_optimizers  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from utils.signature import nearest, problems, signature_of_object
@@ -20,6 +18,8 @@ TORCH_OWN: dict[str, Callable[..., Optimizer]] = {
     for name, kind in vars(torch.optim).items()
     if isinstance(kind, type) and issubclass(kind, Optimizer) and name not in ("Optimizer", "SparseAdam")
 }
+# timm's that are torch's own, unchanged. timm brings all its networks along: a second, which only those who ask it pay.
+TIMM_OF_TORCH = {"adamw": "AdamW"}
 
 
 def build_optimizer(
@@ -45,15 +45,19 @@ def build_optimizer(
     arguments = _fused_on_cpu(kind, groups) | arguments
     if kind is torch.optim.LBFGS:  # takes one group only
         return kind([tensor for group in groups for tensor in group["params"]], lr=lr, **arguments)
-    if name in TORCH_OWN:
+    if TIMM_OF_TORCH.get(name, name) in TORCH_OWN:
         return kind(groups, lr=lr, **arguments)
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+
     return create_optimizer_v2(groups, name, lr=lr, **arguments)
 
 
 def optimizer_class(name: str) -> Callable[..., Optimizer]:
     """The class behind a name; ValueError for an unknown one, and for one whose package or GPU is missing."""
-    if name in TORCH_OWN:
-        return TORCH_OWN[name]
+    if (own := TIMM_OF_TORCH.get(name, name)) in TORCH_OWN:
+        return TORCH_OWN[own]
+    from timm.optim import get_optimizer_class, list_optimizers  # type: ignore[attr-defined]
+
     inner = name.lower().removeprefix("lookahead_")
     if inner not in list_optimizers():
         known = optimizer_names()
@@ -81,6 +85,8 @@ def _fused_on_cpu(kind: Callable[..., Optimizer], groups: Sequence[Group]) -> Gr
 
 def optimizer_names() -> list[str]:
     """All that build_optimizer takes, timm's first."""
+    from timm.optim import list_optimizers  # type: ignore[attr-defined]
+
     return [str(name) for name in list_optimizers()] + sorted(TORCH_OWN)
 
 
@@ -125,6 +131,8 @@ def _layer_scale(model: nn.Module, layer_decay: float | None) -> Callable[[str],
             f"optimizers.layer_decay={layer_decay}: {type(model).__name__} does not say what its layers are; "
             "use a timm model or layer_decay=null"
         )
+    from timm.models import group_parameters
+
     found = group_parameters(layered, layered.group_matcher(coarse=False), reverse=True)
     numbers = {f"{prefix}.{name}".lstrip("."): number for name, number in found.items()}
     last = max(numbers.values())

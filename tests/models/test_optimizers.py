@@ -1,11 +1,17 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from timm.optim import get_optimizer_info
 from torch import nn
 
 from models.backbones import build_timm
-from models.optimizers import TORCH_OWN, build_optimizer, optimizer_names, parameter_groups
+from models.optimizers import TIMM_OF_TORCH, TORCH_OWN, build_optimizer, optimizer_names, parameter_groups
 from utils.build import OF_THE_CHOICE, build, option, options
 
+ROOT = Path(__file__).parent.parent.parent
 YAMLS = [name for name in options("optimizers") if name != "default"]
 NEEDS_A_GPU = ("bnb", "fused")
 SLOW = ("kron", "kronc", "kronw")  # compile themselves at the first step
@@ -131,6 +137,25 @@ def test_none_means_the_optimizers_own_default():
 def test_decay_of_an_optimizer_without_decay_is_refused():
     with pytest.raises(ValueError, match="Rprop has none; use 0"):
         build_optimizer(small_net(), "Rprop", lr=0.1, weight_decay=0.1)
+
+
+def test_timms_names_for_torchs_own_mean_what_timm_means_by_them():
+    for name, own in TIMM_OF_TORCH.items():
+        info = get_optimizer_info(name)
+        assert info.opt_class is TORCH_OWN[own] and not info.defaults
+
+
+def test_the_default_optimizer_does_not_load_timm():
+    script = """
+import sys
+import models.training
+from models.optimizers import build_optimizer
+from torch import nn
+build_optimizer(nn.Linear(2, 2), "adamw", 0.001, 0.05)
+assert "timm" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_torch_own_names_are_optimizers_for_dense_gradients():
