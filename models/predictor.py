@@ -19,6 +19,7 @@ from models.manifest import preprocessing as preprocessing
 from models.model_file import load_model
 from models.prediction_settings import PredictionSettings
 from models.rendering import View, renderer
+from utils.log import first_line
 
 CHUNK = 16  # images that a thread reads and decodes at a time
 NOT_FINITE = "the network's answer is not a number"
@@ -143,5 +144,5 @@ def device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        why = str(error).splitlines()[0]
+        why = first_line(error)
         raise ValueError(f"device={name} cannot be used ({why}); use auto, cpu, cuda, cuda:1 or mps") from error

@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, load_state_dict
 from torch import Tensor
 
+from utils.log import first_line
+
 PATIENCE_S = 5.0  # for the hub's answer; without this question timm would ask a dead network for most of a minute
 UNREACHED = (OSError, httpx2.HTTPError)  # all of huggingface_hub's, urllib's and the HTTP client's own errors
 
@@ -41,11 +43,7 @@ def _ask_hub(repository: str, file: str) -> None:
     try:
         get_hf_file_metadata(hf_hub_url(repository, file), timeout=PATIENCE_S)
     except UNREACHED as error:
-        raise Unavailable(f"{repository} cannot be had from the Hugging Face hub: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+        raise Unavailable(f"{repository} cannot be had from the Hugging Face hub: {first_line(error)}") from error
 
 
 def weights_in(file: str) -> dict[str, Tensor]:
@@ -55,6 +53,6 @@ def weights_in(file: str) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = load_state_dict(file, weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, AttributeError) as error:
-        raise ValueError(f"models.pretrained={file} is no file of plain weights: {_first_line(error)}") from error
+        raise ValueError(f"models.pretrained={file} is no file of plain weights: {first_line(error)}") from error
     inner = {name.removeprefix("net."): tensor for name, tensor in weights.items()}
     return inner if all(name.startswith("net.") for name in weights) else weights

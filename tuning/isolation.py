@@ -91,7 +91,7 @@ class _Child(Generic[Job, Answer]):
                 )
         try:
             found: Answer | Failure = self.answers.recv()
-        except EOFError:
+        except (EOFError, OSError):  # nothing of an answer, or a part of it
             return self._died()
         return found
 

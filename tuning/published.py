@@ -72,7 +72,16 @@ def parsed(content: str, place: str) -> list[Published]:
         raise ValueError(
             f"benchmark.published={place} has no column {', '.join(lacking)}: it is not a table of timm's results/"
         )
-    return [Published(row["model"], int(row["img_size"]), float(row["top1"])) for row in reader]
+    return [_of_line(row, number, place) for number, row in enumerate(reader, 2)]
+
+
+def _of_line(row: dict[str, str], number: int, place: str) -> Published:
+    try:
+        return Published(row["model"], int(row["img_size"]), float(row["top1"]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"benchmark.published={place}, line {number} cannot be read ({error}): mend or remove it"
+        ) from error
 
 
 def joined(rows: Iterable[Row], known: Sequence[Published]) -> list[Joined]:

@@ -156,7 +156,7 @@ class Searcher:
         whole = trial.state == "complete"
         if rung is not None:
             seen = [self.goal.main.cost(figures) for epoch, figures in trial.curve if epoch <= rung]
-            whole, costs = trial.epochs >= rung, [min(seen)]
+            whole, costs = trial.epochs >= rung, [min(seen, default=math.nan)]
         known = not any(math.isnan(cost) for cost in costs)
         return (TrialState.COMPLETE if whole and known else TrialState.PRUNED), costs
 

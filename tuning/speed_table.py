@@ -69,6 +69,7 @@ class Row:
 
 
 COLUMNS = [field.name for field in fields(Row)]
+HEADER = f"{','.join(COLUMNS)}\n".encode()
 KINDS: dict[str, Any] = {field.name: field.type for field in fields(Row)}
 
 
@@ -91,7 +92,7 @@ class SpeedTable:
             self._drop_cut_line()
             self.rows = {row.key: row for row in read_rows(self.file)}
             if not os.fstat(self.descriptor).st_size:
-                self._append(",".join(COLUMNS) + "\n")
+                self._append(HEADER)
         except BaseException:
             os.close(self.descriptor)
             raise
@@ -102,11 +103,10 @@ class SpeedTable:
 
     def add(self, row: Row) -> None:
         """The row is on the disk when this returns; a former one of its key is superseded."""
-        self._append(_line(row))
+        self._append(_line(row).encode())
         self.rows[row.key] = row
 
-    def _append(self, line: str) -> None:
-        waiting = line.encode()
+    def _append(self, waiting: bytes) -> None:
         while waiting:
             waiting = waiting[os.write(self.descriptor, waiting) :]
         os.fsync(self.descriptor)
@@ -124,9 +124,10 @@ class SpeedTable:
             ) from error
 
     def _drop_cut_line(self) -> None:
-        """Only a newline ends a line, and no row holds one."""
+        """Only a newline ends a line, and no row holds one. Another file than a table is left as it is."""
         content = self.file.read_bytes()
-        os.ftruncate(self.descriptor, content.rfind(b"\n") + 1)
+        if HEADER.startswith(content[: len(HEADER)]):
+            os.ftruncate(self.descriptor, content.rfind(b"\n") + 1)
 
 
 def read_rows(file: Path) -> list[Row]:

@@ -6,27 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from tuning.records import Trial
 from tuning.space import Value
+from utils.log import console
 
 if TYPE_CHECKING:
     from tuning.study import Study
 
 MOST_ROWS = 12
 REDRAWN_S = 0.25
-WIDE = 140
 
 
 class Watch:
     """Called with the study at each change."""
 
     def __init__(self) -> None:
-        terminal = Console(highlight=False, file=sys.stdout)
-        self.console = terminal if terminal.is_terminal else Console(highlight=False, file=sys.stdout, width=WIDE)
+        self.console = console(sys.stdout)  # trials of this process have another one
         self.live = Live(console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self.drawn = 0.0
         self.told: set[int] | None = None

@@ -112,8 +112,8 @@ def run_trial(order: Order, report: Report) -> Ending:
             return Ending(error=str(error), diverged=True)
         except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its own: the search goes on
             write_whole(run.folder / "error.txt", traceback.format_exc())
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            return Ending(error=f"{kind}{error}")
+            mistake = isinstance(error, ValueError) and str(error)
+            return Ending(error=str(error) if mistake else f"{type(error).__name__}: {error}")
     raise AssertionError("a trial's training is ended by its reporter")
 
 

@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 
@@ -30,7 +31,15 @@ def to_file(file: Path) -> None:
     root.addHandler(handler)
 
 
-def console() -> Console:
-    """Where tables and lines are shown: as wide as the terminal, or wide enough for a table where there is none."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=140)
+def console(file: IO[str] | None = None) -> Console:
+    """Where tables and lines are shown: as wide as the terminal, or wide enough for a table where there is none.
+
+    file: in place of what is standard output whenever something is shown.
+    """
+    found = Console(highlight=False, file=file)
+    return found if found.is_terminal else Console(highlight=False, file=file, width=140)
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's message, or its kind where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 _PLAIN_TYPES = {**vars(typing), **vars(__import__("builtins")), "Path": Path, "Mapping": Mapping, "Sequence": Sequence}
+MOST_NAMED = 30  # where nothing is close: all optimizers' yamls, not all of timm's networks
 
 
 @dataclass
@@ -24,9 +25,12 @@ class Signature:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A half sentence that helps after a misspelt name: the closest known ones, or all of them if none is close."""
+    """A half sentence that helps after a misspelt name: the closest known ones, or MOST_NAMED of all if none is."""
     close = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known are: {', '.join(sorted(known))}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(known) - MOST_NAMED:,} more" if len(known) > MOST_NAMED else ""
+    return f"known are: {', '.join(sorted(known)[:MOST_NAMED])}{more}"
 
 
 def problems(target: str, arguments: Mapping[str, Any], signature: Signature) -> list[str]:

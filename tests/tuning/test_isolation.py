@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tuning.isolation import Allowance, Failure, isolated
+from tuning.isolation import Allowance, Failure, _Child, isolated
 
 ENOUGH = Allowance(seconds=60, memory_mib=4096)
 
@@ -83,6 +83,16 @@ def test_one_process_of_its_own_does_all_jobs_in_order():
 def test_what_breaks_costs_its_own_answer_alone(what, told):
     before, broken, after = answers([("answer", 1), (what, 7), ("answer", 2)])
     assert (before[0], broken, after[0]) == (1, Failure(told), 2)
+
+
+def test_an_answer_that_was_cut_short_is_told_like_any_death():
+    ours, theirs = get_context("fork").Pipe(duplex=False)
+    with _Child(act, [("hang", 0)]) as child:
+        os.write(theirs.fileno(), b"\0\0")  # of the four bytes that say how long it is
+        theirs.close()
+        os.kill(child.process.pid, signal.SIGKILL)
+        child.answers = ours
+        assert child.answer(time.monotonic() + 60, ENOUGH) == Failure("its process was killed by SIGKILL")
 
 
 def test_a_hang_ends_when_the_time_is_over_with_what_was_answered_before():

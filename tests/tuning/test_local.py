@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from tuning import local
+from tuning.orders import Order
 from tuning.records import Journal
 from tuning.results import write_results
 from tuning.study import Study
+from tuning.trial import run_trial
 from utils.build import composed
 
 
@@ -52,6 +54,15 @@ def test_a_search_that_goes_on_ends_as_the_undisturbed_one(searched, problem, tm
     assert [trial.values for trial in study.ended] == [trial.values for trial in whole.ended]
     assert [trial.state for trial in study.ended] == [trial.state for trial in whole.ended]
     assert [trial.costs(study.goal) for trial in study.ended] == [trial.costs(whole.goal) for trial in whole.ended]
+
+
+def test_an_error_without_words_is_a_failure_all_the_same(problem, tmp_path, monkeypatch):
+    def broken(config):
+        raise ValueError
+
+    monkeypatch.setattr("tuning.trial.prepared", broken)
+    ending = run_trial(Order(0, problem().of_trial({}), str(tmp_path / "trial")), lambda epoch, figures: True)
+    assert ending.error == "ValueError: "
 
 
 def test_a_failing_trial_is_recorded_with_its_error_and_the_search_goes_on(searched):

@@ -34,6 +34,12 @@ def test_a_model_without_an_accuracy_keeps_its_row():
     assert names(replace(ROW, model="mine"), replace(ROW, model="resnet18d")) == [None, "resnet18d.ra2_in1k"]
 
 
+@pytest.mark.parametrize("line", ["resnet18.x,224,good", "resnet18.x", "resnet18.x,large,70"])
+def test_a_line_that_cannot_be_read_is_named(line):
+    with pytest.raises(ValueError, match=r"benchmark\.published=T, line 2 cannot be read"):
+        parsed(f"model,img_size,top1\n{line}\n", "T")
+
+
 def test_another_table_is_refused_by_its_columns(tmp_path):
     (tmp_path / "t.csv").write_text("model,accuracy\n")
     with pytest.raises(ValueError, match="no column img_size, top1"):

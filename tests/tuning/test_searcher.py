@@ -78,6 +78,13 @@ def test_trials_are_compared_at_an_epoch_that_enough_of_them_reached():
     assert [one.value for one in compared] == [1.0] * 14 + [0.1]
 
 
+def test_a_trial_that_was_stopped_before_its_first_validation_teaches_nothing():
+    searcher = made(space=[LR])
+    searcher.tell(trial(0, {"lr": 0.01}))
+    searcher.tell(Trial(1, {"lr": 0.02}, "stopped"))
+    assert [one.state for one in searcher.study(rung=1).trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+
+
 def test_what_failed_teaches_nothing_and_what_diverged_keeps_the_search_away():
     searcher = made()
     searcher.tell(trial(0, searcher.suggest(0), state="failed", error="no such file"))

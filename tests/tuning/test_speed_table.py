@@ -64,6 +64,8 @@ def test_a_line_cut_short_anywhere_is_dropped_and_the_table_goes_on(tmp_path):
         ("model,batch\n", "lacks activations, calls, computed_in"),
         (",".join([*COLUMNS, "joules"]) + "\n", "has joules"),
         (",".join(reversed(COLUMNS)) + "\n", "in another order"),
+        ("name,price\napples,3\npears,4", "is no table of this version"),
+        ("some words", "is no table of this version"),
     ],
 )
 def test_a_table_with_other_columns_is_refused_and_left_alone(tmp_path, header, told):
