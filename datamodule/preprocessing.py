@@ -64,13 +64,18 @@ class Preprocessing:
         if self.decode not in ("exact", "scaled"):
             raise ValueError(f"decode {self.decode!r} is none of exact, scaled")
 
+    @property
+    def sides(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image that the model sees."""
+        return self.height, self.width, self.channels
+
     def fit(self, image: Pixels) -> Pixels:
         """(H, W, channels) to (height, width, channels): resize, then centre crop, both as torchvision and timm do.
 
         Only what the crop keeps is resized, which differs from theirs by at most one grey level, at hard edges of very
         tall images by a few, which Pillow resizes in another order. An image of the right size is left as it is.
         """
-        if image.shape == (self.height, self.width, self.channels):
+        if image.shape == self.sides:
             return image
         high, wide = self._covering(*image.shape[:2])
         top, left = round((high - self.height) / 2), round((wide - self.width) / 2)
@@ -122,7 +127,7 @@ class Fit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.preprocessing.height, self.preprocessing.width, self.preprocessing.channels
+        return self.preprocessing.sides
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datamodule.preprocessing import Preprocessing
+from utils.log import first_line
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def export_onnx(net: nn.Module, shape: Preprocessing, manifest: str, file: Path)
     the metadata under `evergreen`. Raises ValueError for a network that cannot be exported or answers otherwise.
     """
     wrapped = FromPixels(net.cpu(), shape).eval()
-    pixels = np.random.default_rng(0).integers(0, 256, (3, shape.height, shape.width, shape.channels), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *shape.sides), np.uint8)
     program = _exported(wrapped, torch.from_numpy(pixels))
     program.model.metadata_props[KEY] = manifest
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def _exported(net: nn.Module, example: Tensor) -> Any:
                 dynamic_shapes={"image": {0: batch}},
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(f"this network cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"this network cannot be exported to ONNX: {first_line(error)}") from error
 
 
 def _difference(file: Path, net: nn.Module, pixels: NDArray[np.uint8]) -> float | None:

@@ -94,7 +94,7 @@ def _golden_answered(folder: Path, manifest: Manifest, engine: Engine, batch: in
 def _warm(engine: Engine, shape: Preprocessing, sizes: set[int]) -> None:
     """The first calls of each size are slow: memory is planned and kernels are chosen."""
     for size in sizes:
-        blank = np.zeros((size, shape.height, shape.width, shape.channels), np.uint8)
+        blank = np.zeros((size, *shape.sides), np.uint8)
         _run(lambda blank=blank: engine(blank))  # type: ignore[misc]
 
 

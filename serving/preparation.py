@@ -17,7 +17,7 @@ from serving.blobs import Blobs
 from serving.child import ask, begin
 from serving.delivery import GOLDEN
 from serving.engines.auto import Auto
-from serving.engines.cache import is_whole, place, prepared
+from serving.engines.cache import is_ready, prepared
 from serving.engines.engine import Engine, EngineError
 from serving.engines.source import Source, source_of
 from serving.package import BadCandidate
@@ -86,7 +86,7 @@ def _ready(source: Source, chooser: Any) -> Engine | None:
     try:
         if isinstance(chooser, Auto):
             return chooser.remembered(source)
-        if chooser.refusal() or not chooser.converts or is_whole(place(chooser, source)):
+        if chooser.refusal() or is_ready(chooser, source):
             return prepared(chooser, source)
     except (EngineError, ValueError) as error:
         raise BadCandidate(f"its engine cannot be loaded: {error}") from error
@@ -104,17 +104,11 @@ def main(arguments: list[str]) -> None:
     try:
         if isinstance(chooser, Auto):
             source = source_of(folder)
-            chooser.choose(source, _noise(source) if images is None else images)
+            chooser.choose(source, source.example(NOISE) if images is None else images)
         else:
             prepared(chooser, source_of(folder, images))
     except (EngineError, ValueError, RuntimeError) as error:
         sys.exit(f"its engine cannot be made: {' '.join(str(error).split())}")
-
-
-def _noise(source: Source) -> Pixels:
-    shape = source.shape
-    sizes = (NOISE, shape.height, shape.width, shape.channels)
-    return np.random.default_rng(0).integers(0, 256, sizes, np.uint8)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from datamodule.decode import Pixels
 from models.manifest import Manifest
 from serving.engines.source import Source, source_of
 from tuning.filled_weights import made
@@ -37,8 +35,7 @@ def made_source(job: Job) -> MadeSource:
     folder = Path(job.folder)
     write_whole(folder / "model.json", _manifest(job).model_dump_json())
     found = source_of(folder)
-    shape = (CALIBRATION, found.shape.height, found.shape.width, found.shape.channels)
-    images = np.random.default_rng(1).integers(0, 256, shape, np.uint8) if job.precision == "int8" else None
+    images = found.example(CALIBRATION, seed=1) if job.precision == "int8" else None
     facts = vars(found) | {"calibration": images}
     return MadeSource(**facts, create=lambda: created(job.model, job.height, job.width))
 
@@ -70,8 +67,3 @@ def on_meta(model: str, height: int, width: int) -> nn.Module:
     """Its shapes without memory."""
     with torch.device("meta"):
         return created(model, height, width).eval()
-
-
-def random_images(count: int, source: Source) -> Pixels:
-    shape = source.shape
-    return np.random.default_rng(0).integers(0, 256, (count, shape.height, shape.width, shape.channels), np.uint8)

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from torch import nn
@@ -17,9 +16,10 @@ from serving.engines.engine import Engine, Maker
 from serving.engines.machine import cpu_flags, cpu_name
 from serving.engines.memory import peak_mib, peak_of_this_process_mib
 from serving.engines.source import Source
+from serving.engines.timing import figures
 from tuning.counting import counted
 from tuning.jobs import Job, Machine
-from tuning.made_model import made_source, on_meta, random_images
+from tuning.made_model import made_source, on_meta
 from tuning.repetitions import timed
 from utils.build import build
 
@@ -51,7 +51,7 @@ def inference(job: Job) -> dict[str, Any]:
     """From uint8 images in memory to logits in memory, as an engine is used."""
     source, maker, device = made_source(job), build(job.engine), best_device(job.device)
     engine = _engine(job, maker, source)
-    pixels = random_images(job.batch, source)
+    pixels = source.example(job.batch)
     forget_peak(device)
     spent = timed(lambda: engine(pixels))
     peak = peak_mib(maker, source, job.batch) if maker.converts else peak_since_mib(device)
@@ -84,8 +84,7 @@ def _step(net: nn.Module, optimizer: torch.optim.Optimizer, image: torch.Tensor,
 
 
 def _figures(job: Job, spent: list[float]) -> dict[str, Any]:
-    p50, p95, p99 = (1000 * np.quantile(spent, (0.5, 0.95, 0.99))).tolist()
-    speed = {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "images_per_s": 1000 * job.batch / p50, "calls": len(spent)}
+    speed = asdict(figures(spent, job.batch)) | {"calls": len(spent)}
     return speed | _counts(job.model, job.height, job.width)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datamodule.decode import Pixels
-from serving.engines.cache import identity, prepared
+from serving.engines.cache import identity, is_ready, prepared
 from serving.engines.eager import Eager
 from serving.engines.engine import Engine, EngineError, Maker, answers
 from serving.engines.gate import Array, Limits, Verdict, judge
@@ -85,14 +85,14 @@ class Auto:
     def remembered(self, source: Source) -> Engine | None:
         """What was chosen before for this model on this machine: no image, no torch and no measuring is needed.
 
-        None where nothing was, or it cannot be had any more.
+        None where nothing was, or its files are gone.
         """
         file = self._file(source)
         if not file.is_file():
             return None
         label = json.loads(file.read_text())["chosen"]
         for maker in (REFERENCE, *self.candidates):
-            if maker.label == label and not maker.refusal():
+            if maker.label == label and is_ready(maker, source):
                 return prepared(maker, source)
         return None
 

@@ -25,6 +25,11 @@ def prepared(maker: Maker, source: Source) -> Engine:
     return maker.load(source, kept(maker, source) if maker.converts else source.folder)
 
 
+def is_ready(maker: Maker, source: Source) -> bool:
+    """Whether `prepared` need not convert anything."""
+    return not maker.refusal() and (not maker.converts or is_whole(place(maker, source)))
+
+
 def kept(maker: Maker, source: Source) -> Path:
     """The folder of the converted engine; makes it. One process at a time does, the others wait and find it."""
     folder = place(maker, source)

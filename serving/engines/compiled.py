@@ -9,6 +9,7 @@ from datamodule.decode import Pixels
 from serving.engines.engine import Engine, EngineError, Facts, Logits, PaddedEngine, TorchMaker
 from serving.engines.machine import has_nvidia
 from serving.engines.source import Source
+from utils.log import first_line
 
 if TYPE_CHECKING:
     from serving.engines.torch_nets import Normalised
@@ -30,12 +31,12 @@ class Compiled(TorchMaker):
 
     def load(self, source: Source, folder: Path) -> Engine:
         from models.predictor import device
-        from serving.engines.torch_nets import Normalised, device_name, example, read_back
+        from serving.engines.torch_nets import Normalised, device_name, read_back
 
         place = device(self.device)
         net = Normalised(source, self.type, channels_last=True).to(place).eval()
         engine = CompiledEngine(net, Facts(self.name, read_back(net), device_name(place), False), source)
-        engine.of_fixed_size(example(source, 1))  # so that a network that cannot be compiled says so now
+        engine.of_fixed_size(source.example(1))  # so that a network that cannot be compiled says so now
         return engine
 
 
@@ -57,5 +58,5 @@ class CompiledEngine(PaddedEngine):
             with torch.inference_mode(), config.patch(freezing=True):
                 answered: Logits = self.net(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
         except (TorchDynamoException, InductorError) as error:
-            raise EngineError(f"torch.compile: {str(error).strip().splitlines()[0]}") from error
+            raise EngineError(f"torch.compile: {first_line(error)}") from error
         return answered

@@ -1,6 +1,6 @@
 """PyTorch recorded for each batch size and replayed on the GPU: no launch overhead, which is most of a batch of one.
 
-Not run where this was written, which had no GPU: the gate stands before it as before every other.
+Not yet run on a GPU: the gate stands before it as before every other.
 """
 
 from dataclasses import dataclass

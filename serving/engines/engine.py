@@ -79,10 +79,9 @@ def padded(pixels: Pixels) -> Pixels:
 
 def as_pixels(image: NDArray[Any], shape: Preprocessing) -> Pixels:
     """uint8 and contiguous. Raises ValueError for another size, type or no image at all."""
-    wanted = (shape.height, shape.width, shape.channels)
-    if image.ndim != 4 or image.shape[1:] != wanted or not len(image):
+    if image.ndim != 4 or image.shape[1:] != shape.sides or not len(image):
         raise ValueError(
-            f"the engine takes images (N, {', '.join(map(str, wanted))}), not {image.shape}: fit them with "
+            f"the engine takes images (N, {', '.join(map(str, shape.sides))}), not {image.shape}: fit them with "
             "the manifest's preprocessing first"
         )
     if np.issubdtype(image.dtype, np.floating):

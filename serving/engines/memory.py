@@ -36,16 +36,13 @@ def peak_mib(maker: Maker, source: Source, batch: int) -> float | None:
 
 def main() -> None:
     """Loads what was converted before, answers a few batches, says what that took."""
-    import numpy as np
-
     if len(sys.argv) > 3:
         die_with(int(sys.argv[3]))  # whoever waits for the figure
     folder, job = Path(sys.argv[1]), json.loads(sys.argv[2])
     module, _, name = job["engine"].rpartition(".")
     source = source_of(folder)
     engine = prepared(getattr(importlib.import_module(module), name)(**job["settings"]), source)
-    shape = source.shape
-    pixels = np.zeros((job["batch"], shape.height, shape.width, shape.channels), np.uint8)
+    pixels = source.example(job["batch"])
     for _ in range(3):
         engine(pixels)
     print(peak_of_this_process_mib())

@@ -9,6 +9,7 @@ from datamodule.parallel import cores
 from serving.engines.engine import Engine, EngineError, Facts, Logits, Maker
 from serving.engines.machine import is_confined
 from serving.engines.source import Source
+from utils.log import first_line
 
 FILE = "model.onnx"
 
@@ -61,4 +62,4 @@ def _called(work: Any) -> Any:
         return work()
     except (raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf, raised.NoSuchFile,
             raised.NotImplemented, raised.RuntimeException, raised.EPFail) as error:  # fmt: skip
-        raise EngineError(f"onnxruntime: {str(error).strip().splitlines()[0]}") from error
+        raise EngineError(f"onnxruntime: {first_line(error)}") from error

@@ -15,20 +15,18 @@ from torch._dynamo.exc import TorchDynamoException
 from models.onnx_file import FromPixels
 from serving.engines.engine import EngineError
 from serving.engines.source import Source
-from serving.engines.torch_nets import example
-
-CALIBRATION = 128  # images, of those that are given
+from utils.log import first_line
 
 
 def converted(source: Source) -> openvino.Model:
     """Input (batch, height, width, channels) uint8 with any batch, output `logits`. Raises EngineError."""
-    wrapped, pixels = FromPixels(source.network(), source.shape).eval(), torch.from_numpy(example(source, 2))
-    sizes = [-1, source.shape.height, source.shape.width, source.shape.channels]
+    wrapped, pixels = FromPixels(source.network(), source.shape).eval(), torch.from_numpy(source.example(2))
+    sizes = [-1, *source.shape.sides]
     try:
         program = torch.export.export(wrapped, (pixels,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
         model = openvino.convert_model(program, input=[openvino.PartialShape(sizes)])
     except (RuntimeError, ValueError, TorchDynamoException) as error:
-        raise EngineError(f"openvino: {str(error).strip().splitlines()[0]}") from error
+        raise EngineError(f"openvino: {first_line(error)}") from error
     _flatten_norms(model)
     model.validate_nodes_and_infer_types()
     return model
@@ -58,9 +56,7 @@ def _flatten(node: openvino.Node, sides: list[int]) -> None:
 
 def quantised(model: openvino.Model, source: Source) -> openvino.Model:
     """8-bit weights and activations, calibrated on the source's real images. Raises ValueError without such."""
-    if source.calibration is None:
-        raise ValueError("engine openvino int8 needs images to calibrate with: none were given")
-    images = [source.calibration[place : place + 1] for place in range(min(CALIBRATION, len(source.calibration)))]
+    images = [one[None] for one in source.calibrating("openvino")]
     attention = any(node.get_type_name() == "ScaledDotProductAttention" for node in model.get_ops())
     with _silent():
         import nncf
@@ -72,7 +68,7 @@ def quantised(model: openvino.Model, source: Source) -> openvino.Model:
                 model_type=nncf.ModelType.TRANSFORMER if attention else None,
             )  # fmt: skip
         except (RuntimeError, nncf.ValidationError, nncf.InternalError) as error:
-            raise EngineError(f"nncf: {str(error).strip().splitlines()[0]}") from error
+            raise EngineError(f"nncf: {first_line(error)}") from error
 
 
 @contextmanager

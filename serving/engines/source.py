@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from datamodule.decode import Pixels
 from datamodule.preprocessing import Preprocessing
 from models.manifest import preprocessing, read_manifest
 
 if TYPE_CHECKING:
     from torch import nn
+
+CALIBRATION = 128  # images
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,16 @@ class Source:
     task: str
     shape: Preprocessing
     calibration: Pixels | None = None
+
+    def calibrating(self, engine: str) -> Pixels:
+        """Real images for int8, CALIBRATION at most. Raises ValueError without such, naming the engine."""
+        if self.calibration is None:
+            raise ValueError(f"engine {engine} int8 needs images to calibrate with: none were given")
+        return self.calibration[:CALIBRATION]
+
+    def example(self, count: int, seed: int = 0) -> Pixels:
+        """Random images of the model's size."""
+        return np.random.default_rng(seed).integers(0, 256, (count, *self.shape.sides), np.uint8)
 
     @property
     def engines(self) -> Path:

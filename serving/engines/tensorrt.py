@@ -1,6 +1,6 @@
 """TensorRT on NVIDIA GPUs: built by torch2trt, by Torch-TensorRT or from ONNX, run by TensorRT's own runtime.
 
-Not run where this was written, which had no GPU: the gate stands before it as before every other.
+Not yet run on a GPU: the gate stands before it as before every other.
 """
 
 from dataclasses import dataclass

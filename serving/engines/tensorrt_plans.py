@@ -11,7 +11,8 @@ from torch import nn
 
 from serving.engines.engine import EngineError
 from serving.engines.source import Source
-from serving.engines.torch_nets import Normalised, example
+from serving.engines.torch_nets import Normalised
+from utils.log import first_line
 
 
 def network(source: Source, precision: str) -> nn.Module:
@@ -23,7 +24,7 @@ def by_torch_tensorrt(source: Source, precision: str, most: int) -> bytes:
     """Torch-TensorRT: the exported program as one engine, in the types that the network has."""
     import torch_tensorrt
 
-    pixels = torch.from_numpy(example(source, 2)).cuda()
+    pixels = torch.from_numpy(source.example(2)).cuda()
     dynamic = ({0: torch.export.Dim("batch", min=1, max=most)},)
     program = torch.export.export(network(source, precision), (pixels,), dynamic_shapes=dynamic)
     shape = tuple(pixels.shape[1:])
@@ -35,7 +36,7 @@ def by_torch_tensorrt(source: Source, precision: str, most: int) -> bytes:
             program, arg_inputs=[image], use_explicit_typing=True
         )
     except RuntimeError as error:
-        raise EngineError(f"torch_tensorrt: {str(error).strip().splitlines()[0]}") from error
+        raise EngineError(f"torch_tensorrt: {first_line(error)}") from error
     return plan
 
 
@@ -43,22 +44,15 @@ def by_torch2trt(source: Source, precision: str, most: int) -> bytes:
     """torch2trt through its ONNX path, fp16 and int8 by TensorRT's flags: for TensorRT up to 10."""
     from torch2trt import torch2trt
 
-    shape = source.shape
-    sides = (shape.height, shape.width, shape.channels)
-    images = [[torch.from_numpy(one[None]).cuda()] for one in calibration(source)] if precision == "int8" else None
+    sides = source.shape.sides
+    real = source.calibrating("tensorrt") if precision == "int8" else ()
+    images = [[torch.from_numpy(one[None]).cuda()] for one in real] or None
     made = torch2trt(
-        network(source, "fp32"), [torch.from_numpy(example(source, 1)).cuda()], fp16_mode=precision == "fp16",
+        network(source, "fp32"), [torch.from_numpy(source.example(1)).cuda()], fp16_mode=precision == "fp16",
         int8_mode=precision == "int8", int8_calib_dataset=images, use_onnx=True, min_shapes=[(1, *sides)],
         opt_shapes=[(1, *sides)], max_shapes=[(most, *sides)],
     )  # fmt: skip
     return bytes(made.engine.serialize())
-
-
-def calibration(source: Source) -> Any:
-    """Real images (N, height, width, channels). Raises ValueError without such."""
-    if source.calibration is None:
-        raise ValueError("engine tensorrt int8 needs images to calibrate with: none were given")
-    return source.calibration[:128]
 
 
 def from_onnx(source: Source, precision: str, most: int) -> bytes:
@@ -72,7 +66,7 @@ def from_onnx(source: Source, precision: str, most: int) -> bytes:
 
 
 def _export(net: nn.Module, source: Source, file: Path) -> None:
-    pixels = torch.from_numpy(example(source, 2)).cuda()
+    pixels = torch.from_numpy(source.example(2)).cuda()
     program = torch.onnx.export(
         net, (pixels,), dynamo=True, verbose=False, input_names=["image"], output_names=["logits"],
         dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
@@ -86,7 +80,7 @@ def _quantised(file: Path, source: Source) -> Path:
 
     class Images(CalibrationDataReader):
         def __init__(self) -> None:
-            self.rest: Iterator[Any] = iter(calibration(source))
+            self.rest: Iterator[Any] = iter(source.calibrating("tensorrt"))
 
         def get_next(self) -> dict[str, Any] | None:
             one = next(self.rest, None)
@@ -107,7 +101,7 @@ def _parsed(file: Path, source: Source, most: int) -> bytes:
     parser = tensorrt.OnnxParser(network_, builder.logger)
     if not parser.parse(file.read_bytes()):
         raise EngineError(f"tensorrt: {parser.get_error(0).desc()}")
-    sides = (source.shape.height, source.shape.width, source.shape.channels)
+    sides = source.shape.sides
     profile, config = builder.create_optimization_profile(), builder.create_builder_config()
     profile.set_shape("image", (1, *sides), (1, *sides), (most, *sides))
     config.add_optimization_profile(profile)

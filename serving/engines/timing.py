@@ -18,7 +18,6 @@ Clock = Callable[[], float]
 class Timed:
     """Of one batch size. images_per_s: from the median call."""
 
-    batch: int
     p50_ms: float
     p95_ms: float
     p99_ms: float
@@ -39,10 +38,11 @@ def timed(
             engine(pixels)
             spent[name].append(clock() - began)
         if turn >= MOST_CALLS or (turn >= LEAST_CALLS and all(sum(own) >= seconds for own in spent.values())):
-            return {name: _figures(own, len(pixels)) for name, own in spent.items()}
+            return {name: figures(own, len(pixels)) for name, own in spent.items()}
     raise AssertionError("the turns end by themselves")
 
 
-def _figures(spent: list[float], batch: int) -> Timed:
+def figures(spent: list[float], batch: int) -> Timed:
+    """spent: seconds of each call."""
     p50, p95, p99 = (1000 * np.quantile(spent, (0.5, 0.95, 0.99))).tolist()
-    return Timed(batch, p50, p95, p99, 1000 * batch / p50)
+    return Timed(p50, p95, p99, 1000 * batch / p50)

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datamodule.decode import Pixels
 from serving.engines.source import Source
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -40,9 +38,3 @@ def read_back(net: Normalised) -> str:
 
 def device_name(device: torch.device) -> str:
     return f"cuda, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
-
-
-def example(source: Source, count: int) -> Pixels:
-    """Random images of the model's size."""
-    shape = source.shape
-    return np.random.default_rng(0).integers(0, 256, (count, shape.height, shape.width, shape.channels), np.uint8)

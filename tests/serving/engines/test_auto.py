@@ -12,6 +12,7 @@ import pytest
 
 from serving.engines import auto as auto_file
 from serving.engines.auto import Auto, Tried, chosen
+from serving.engines.cache import place
 from serving.engines.eager import Eager
 from serving.engines.engine import EngineError
 from serving.engines.gate import Verdict
@@ -76,7 +77,7 @@ def test_times_those_that_passed_at_each_batch_size_and_keeps_one_of_them(choice
 
 def test_the_fastest_is_kept_and_the_model_itself_where_none_is_faster():
     def tried(name, ms, accepted=True):
-        speed = {8: Timed(8, ms, ms, ms, 8000 / ms)} if accepted else None
+        speed = {8: Timed(ms, ms, ms, 8000 / ms)} if accepted else None
         return Tried(Eager(device=name), Verdict(accepted, "", 1.0), None, speed)
 
     assert chosen([tried("a", 4.0), tried("b", 2.0), tried("c", 1.0, accepted=False)], 8).chosen.maker.device == "b"
@@ -102,6 +103,20 @@ assert "torch" not in sys.modules
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.strip() == "openvino", done.stderr
     assert Auto([OpenVino("fp32", threads=1)], agreement=0.5).remembered(source) is None
+
+
+def test_a_remembered_engine_whose_files_are_gone_is_not_made_in_passing(source, digits):
+    auto = Auto([OpenVino("fp32", threads=1)], agreement=0.9)
+    auto.choose(source, digits[0][1500:])
+    for file in source.engines.glob("auto-*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"chosen": "openvino fp32"}))
+    assert auto.remembered(source) is not None
+    gone = place(auto.candidates[0], source)
+    aside = gone.rename(gone.with_name("aside"))
+    try:
+        assert auto.remembered(source) is None and not gone.exists()
+    finally:
+        aside.rename(gone)
 
 
 def test_impossible_settings_are_refused_by_name():

@@ -1,6 +1,7 @@
 """What every engine of the group keeps: the same few promises over each yaml and each of its types."""
 
 import typing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from serving.engines.auto import REFERENCE
 from serving.engines.cache import place, prepared
 from serving.engines.engine import Maker, answers
 from serving.engines.gate import Limits, judge
+from serving.engines.source import CALIBRATION
 from utils.build import CONFIGURATION, build, check_own
 
 NODES = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((CONFIGURATION / "engine").glob("*.yaml"))}
@@ -100,6 +102,13 @@ def test_what_is_converted_once_is_found_again(engine, maker, source):
     before = {file: file.stat().st_mtime_ns for file in place(maker, source).iterdir()}
     prepared(maker, source)
     assert {file: file.stat().st_mtime_ns for file in place(maker, source).iterdir()} == before
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorrt"])
+def test_int8_without_images_to_calibrate_with_is_refused_by_name(source, engine):
+    assert 0 < len(source.calibrating(engine)) <= CALIBRATION
+    with pytest.raises(ValueError, match=f"engine {engine} int8 needs images to calibrate with"):
+        replace(source, calibration=None).calibrating(engine)
 
 
 @pytest.mark.parametrize("name", SINGLE)
