@@ -84,8 +84,8 @@ def search(
         left = [one.arm for one in _best(now)][: round_.arms] if number > 1 else list(arms)
         if number > 1 and len(left) < 2:
             break
-        log.info("round %d: %d arms for %d steps each", number, len(left), round_.steps)
-        now, best_state = trained(trainings, left, round_.steps, number, rules, deadline)
+        log.info("round %d: %d arms for %d steps each", number, len(left), round_.length)
+        now, best_state = trained(trainings, left, round_.length, number, rules, deadline)
         if number > 1 and best_state is None:
             log.info("no arm of round %d is done within the time: the one before it decides", number)
             break
@@ -145,7 +145,7 @@ def planned(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: 
     if len(longest) > 1:
         return lengthening(len(arms), rules.eta, min(longest))
     rounds = within(len(arms), rules.eta, cost)
-    return rounds if rounds[-1].steps <= longest[0] else lengthening(len(arms), rules.eta, longest[0])
+    return rounds if rounds[-1].length <= longest[0] else lengthening(len(arms), rules.eta, longest[0])
 
 
 def _affordable(course: Course, arms: Sequence[Arm], settings: AutoSettings) -> float:

@@ -60,6 +60,12 @@ def parameters(one: Candidate) -> float:
     return sum(parameter.numel() for parameter in one.course.task.net.parameters()) / 1e6
 
 
+def epochs_of(one: Candidate) -> float:
+    """Of a full training in the time that was left when it was measured."""
+    assert one.course is not None
+    return one.course.full_steps / one.course.steps_per_epoch
+
+
 def nearest_to_usable(found: Sequence[Candidate]) -> str:
     """Of all that were refused the one that a limit refuses least, else the first."""
     broken = [one for one in found if one.excess]

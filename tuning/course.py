@@ -135,7 +135,7 @@ class Course:
         self.task.to(self.device).train()
         self.task.net.load_state_dict(self.initial)
         optimizer = make_optimizer(self.task.net)
-        judges, settling = self.judges(until), self._settling()
+        judges, settling = self.judges(until), self.settling()
         looks = looks_at(until, self.images_per_step, len(self.data.inventory.rows("val")))
         for step, loss in self._steps(optimizer, steps, until):
             curve.note(step, float(loss))
@@ -206,7 +206,7 @@ class Course:
                 images += len(batch.image)
         return float(total) / images
 
-    def _settling(self) -> list[Tensor]:
+    def settling(self) -> list[Tensor]:
         """A few training images, the same each time; taken before a training starts to draw from the same loader."""
         if not self._settled_on:
             enough = -(-SETTLING // self.data.batch_size)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuning.halving import sizes
+from tuning.halving import Round, lengthening
 from utils.build import composed
 
 Config = dict[str, Any]
@@ -31,12 +31,9 @@ class FinetuneSettings:
                 "use val/accuracy, val/loss or the like"
             )
 
-    def rounds(self, candidates: int) -> list[tuple[int, int]]:
-        """How many candidates train, and for how many epochs each; no round is as long as the one before it."""
-        counts = sizes(candidates, self.reduction)
-        lengths = [max(1, round(self.epochs / self.reduction**back)) for back in range(len(counts) - 1, -1, -1)]
-        found = list(zip(counts, lengths, strict=True))
-        return [one for place, one in enumerate(found) if place == 0 or one[1] > found[place - 1][1]]
+    def rounds(self, candidates: int) -> list[Round]:
+        """How many candidates train, and for how many epochs each."""
+        return lengthening(candidates, self.reduction, self.epochs, shortest=1)
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from typing import Any
 
 from tuning.benchmark_page import name, on_front
 from tuning.finetune_settings import Config, OwnImages
+from tuning.halving import Round
 from tuning.objectives import Objective, read_goal
 from tuning.orders import Ending, Order
-from tuning.problem import NOT_IN_TRIALS
+from tuning.problem import OF_THE_PLACE, as_trial
 from tuning.published import Joined
-from utils.build import absolute, build, digest
+from utils.build import build, digest
 from utils.journal import Journal
 from utils.log import console
 
 log = logging.getLogger(__name__)
-OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Finetuned:
     """tried: all candidates, the best first. rounds: how many, and for how many epochs each. images: that judged."""
 
     tried: list[Tried]
-    rounds: list[tuple[int, int]]
+    rounds: list[Round]
     objective: Objective
     images: int
 
@@ -52,7 +52,7 @@ class Finetuned:
     def why(self) -> str:
         """In one sentence."""
         best, others = self.best, [one for one in self.tried[1:] if one.figures and not one.error]
-        epochs = self.rounds[len(best.figures) - 1][1]
+        epochs = self.rounds[len(best.figures) - 1].length
         then = f"; then {name(others[0].one)}, {others[0].figures[-1]:.4f}" if others else ""
         return (
             f"{name(best.one)}: {'highest' if self.objective.raised else 'lowest'} {self.objective.figure}, "
@@ -95,6 +95,8 @@ def finetuned(own: OwnImages, ranked: Sequence[Joined], folder: Path) -> Finetun
     try:
         for number, (count, epochs) in enumerate(rounds):
             left = best(left, objective, number)[:count]
+            if not left:
+                break
             console().print(f"fine-tuning round {number + 1} of {len(rounds)}: {len(left)} candidates, {spelt(epochs)}")
             for one in left:
                 train(one, own, epochs, objective, data, journal)
@@ -132,7 +134,7 @@ def looked_at(own: OwnImages, one: Joined) -> tuple[str, int]:
 
 def train(one: Tried, own: OwnImages, epochs: int, objective: Objective, data: str, journal: Journal) -> None:
     """Adds the figure of a training, or why there is none."""
-    config = config_of(own, one.one, epochs)
+    config = as_trial(with_model(own.config, one.one), epochs) | {"logger": {}}
     kept = {key: value for key, value in config.items() if key not in OF_THE_PLACE}
     key = digest({"config": kept, "data": data, "objective": objective.figure})
     facts = journal.find("training", key)
@@ -145,15 +147,6 @@ def train(one: Tried, own: OwnImages, epochs: int, objective: Objective, data: s
     else:
         one.figures.append(facts["figure"])
     console().print(f"  {name(one.one)}: {one.error or f'{objective.figure} {one.figures[-1]:.4f}'}", markup=False)
-
-
-def config_of(own: OwnImages, one: Joined, epochs: int) -> Config:
-    """Of one short training, which keeps nothing but its figures."""
-    config = absolute(with_model(own.config, one))
-    config["trainer"] |= {"tune": False, "progress": False, "max_epochs": epochs}
-    config["callback"] |= {part: None for part in NOT_IN_TRIALS if part in config["callback"]}
-    config["logger"] = {}
-    return config
 
 
 def trained(config: Config, objective: Objective) -> dict[str, Any]:

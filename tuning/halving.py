@@ -1,23 +1,19 @@
-"""Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) where a round is a training of its own."""
+"""Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943) where a round is a training of its own.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+The one plan of rounds: of the automatic optimizer in steps, of the model search on own images in epochs, of
+experiment=auto in shares of the time.
+"""
 
-Kind = TypeVar("Kind")
-FEWEST_STEPS = 8  # of the shortest round
+from typing import NamedTuple
+
+FEWEST_STEPS = 8  # that tell anything
 
 
-@dataclass(frozen=True)
-class Round:
-    """How many arms train, and for how many steps each."""
+class Round(NamedTuple):
+    """How many arms train, and for how many steps or epochs each."""
 
     arms: int
-    steps: int
-
-    @property
-    def cost(self) -> int:
-        return self.arms * self.steps
+    length: int
 
 
 def sizes(arms: int, eta: int) -> list[int]:
@@ -32,16 +28,16 @@ def sizes(arms: int, eta: int) -> list[int]:
     return found
 
 
-def lengthening(arms: int, eta: int, longest: int) -> list[Round]:
-    """Rounds of which the last has `longest` steps and each other one an eta-th of the next one's.
+def lengthening(arms: int, eta: int, longest: int, shortest: int = FEWEST_STEPS) -> list[Round]:
+    """Rounds of which the last is `longest` and each other one an eta-th as long as the next, at least `shortest`.
 
     A round that would be no longer than the one before it is left out: it would only repeat it.
     """
     counts = sizes(arms, eta)
     lengths = [round(longest / eta**back) for back in range(len(counts) - 1, -1, -1)]
-    least = min(FEWEST_STEPS, max(longest, 1))
-    rounds = [Round(count, max(steps, least)) for count, steps in zip(counts, lengths, strict=True)]
-    return [one for place, one in enumerate(rounds) if place == 0 or one.steps > rounds[place - 1].steps]
+    least = min(shortest, max(longest, 1))
+    rounds = [Round(count, max(length, least)) for count, length in zip(counts, lengths, strict=True)]
+    return [one for place, one in enumerate(rounds) if place == 0 or one.length > rounds[place - 1].length]
 
 
 def within(arms: int, eta: int, cost: float) -> list[Round]:
@@ -49,9 +45,3 @@ def within(arms: int, eta: int, cost: float) -> list[Round]:
     counts = sizes(arms, eta)
     relative = sum(count / eta**back for count, back in zip(counts, range(len(counts) - 1, -1, -1), strict=True))
     return lengthening(arms, eta, max(FEWEST_STEPS, int(cost / relative)))
-
-
-def best(arms: Sequence[Kind], losses: Sequence[float], count: int) -> list[Kind]:
-    """The arms of the lowest finite losses, the best first; of equals the earlier one."""
-    order = sorted((loss, place) for place, loss in enumerate(losses) if loss < float("inf"))
-    return [arms[place] for _, place in order[:count]]

@@ -95,19 +95,25 @@ class Problem:
 
     def of_trial(self, values: Values, on_gpu: bool = False) -> Config:
         """A trial's whole configuration, paths absolute: nothing of the driver's process is needed to train it."""
-        config = absolute(self.compose(overrides(values)))
+        config = as_trial(self.compose(overrides(values)), self.epochs)
         trainer = config["trainer"]
         if trainer["speed"] == "auto" and not on_gpu:  # beside other trials a measurement is noise, and takes a second
             trainer["speed"] = "fp32"
-        threads = trainer["threads"] or max(1, int(self.settings.cpus_per_trial))
-        config["trainer"] |= {"tune": False, "progress": False, "max_epochs": self.epochs, "threads": threads}
+        trainer["threads"] = trainer["threads"] or max(1, int(self.settings.cpus_per_trial))
         if "search" in config["optimizers"]:
             config["optimizers"]["search"]["at_once"] = 1  # trials are side by side already
-        config["callback"] |= {name: None for name in NOT_IN_TRIALS if name in config["callback"]}
-        config["logger"] = {name: node for name, node in config["logger"].items() if name == "metrics_file"}
         return config
 
     def of_best(self, values: Values) -> Config:
         """The configuration of the full training, which is a normal run."""
         config = self.compose(overrides(values))
         return config | {"trainer": config["trainer"] | {"tune": False}}
+
+
+def as_trial(config: Config, epochs: int) -> Config:
+    """A configuration as one of many trainings, of which the figures alone are kept; its paths are absolute."""
+    config = absolute(config)
+    config["trainer"] |= {"tune": False, "progress": False, "max_epochs": epochs}
+    config["callback"] |= {name: None for name in NOT_IN_TRIALS if name in config["callback"]}
+    config["logger"] = {name: node for name, node in config["logger"].items() if name == "metrics_file"}
+    return config

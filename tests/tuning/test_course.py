@@ -129,7 +129,7 @@ def test_longer_trainings_are_looked_at_more_often_and_all_at_their_end():
 
 def test_norms_are_judged_with_fresh_averages_and_keep_their_running_ones(course):
     course = course()
-    images = course._settling()
+    images = course.settling()
     before = {name: value.clone() for name, value in course.task.net.state_dict().items()}
     with settled_norms(course.task.net, images):
         first = next(part for part in course.task.net.modules() if isinstance(part, torch.nn.BatchNorm2d))

@@ -6,6 +6,7 @@ from tuning import finetuning
 from tuning.finetune_page import chart, section
 from tuning.finetune_settings import FinetuneSettings, OwnImages, own_images
 from tuning.finetuning import Finetuned, Tried, best, candidates, finetuned, with_model
+from tuning.halving import Round
 from tuning.objectives import Objective
 from tuning.published import Joined, Published
 from tuning.speed_table import Row
@@ -55,7 +56,7 @@ def test_the_reason_and_the_picture_have_the_measured_figures():
         Tried(one("next", 4, 70), [0.4, 0.8]),
         Tried(one("out", 3, 80), [0.1]),
     ]
-    found = Finetuned(tried, [(3, 1), (2, 3)], ACCURACY, 1234)
+    found = Finetuned(tried, [Round(3, 1), Round(2, 3)], ACCURACY, 1234)
     assert found.why == (
         "good: highest val/accuracy, 0.9000 on 1,234 images after 3 epochs, of 3 candidates; then next, 0.8000"
     )

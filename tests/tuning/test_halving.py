@@ -11,20 +11,21 @@ def test_one_in_eta_goes_on_until_few_are_left_to_be_compared(arms, eta, expecte
 
 
 def test_each_round_is_eta_times_as_long_as_the_one_before():
-    assert [round_.steps for round_ in lengthening(21, 3, 900)] == [100, 300, 900]
+    assert [round_.length for round_ in lengthening(21, 3, 900)] == [100, 300, 900]
 
 
 @pytest.mark.parametrize("cost", [2_000, 10_000, 123_456])
 @pytest.mark.parametrize("arms", [2, 7, 21, 60])
 def test_rounds_within_a_cost_use_nearly_all_of_it(arms, cost):
-    spent = sum(round_.cost for round_ in within(arms, 3, cost))
-    assert 0.9 * cost < spent < 1.05 * cost or within(arms, 3, cost)[0].steps == FEWEST_STEPS
+    spent = sum(round_.arms * round_.length for round_ in within(arms, 3, cost))
+    assert 0.9 * cost < spent < 1.05 * cost or within(arms, 3, cost)[0].length == FEWEST_STEPS
 
 
 def test_a_tiny_budget_still_trains_the_fewest_steps_that_tell_anything():
-    assert within(21, 3, 10)[0].steps == FEWEST_STEPS
+    assert within(21, 3, 10)[0].length == FEWEST_STEPS
 
 
 def test_no_round_repeats_the_one_before():
-    assert [round_.steps for round_ in lengthening(21, 3, 3)] == [3]
-    assert [round_.steps for round_ in lengthening(21, 3, 20)] == [FEWEST_STEPS, 20]
+    assert [round_.length for round_ in lengthening(21, 3, 3)] == [3]
+    assert [round_.length for round_ in lengthening(21, 3, 20)] == [FEWEST_STEPS, 20]
+    assert [round_.length for round_ in lengthening(21, 3, 20, shortest=1)] == [2, 7, 20]
