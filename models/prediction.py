@@ -18,7 +18,7 @@ from models.model_file import Manifest, read_manifest
 from models.prediction_file import PredictionFile
 from models.prediction_settings import PredictionSettings
 from models.predictor import Answers, Predictor, Rows, preprocessing
-from models.ray_prediction import RayPredictor
+from models.ray_prediction import ray_predictor
 from models.rendering import renderer
 from models.runs import find
 from utils.build import digest
@@ -53,8 +53,11 @@ def predict(chosen: PredictionSettings) -> Summary:
     masks = mask_folder(chosen, location) if manifest.task == "segmentation" else ""
     columns = renderer(manifest, chosen, preprocessing(manifest), masks).columns
     _refuse_nothing(location)
-    answer = _answering(folder, chosen, masks)
-    with PredictionFile(chosen.output, columns, configuration(chosen, location, manifest), chosen.cache_dir) as table:
+    identity = configuration(chosen, location, manifest)
+    with (
+        _answering(folder, chosen, masks) as answer,
+        PredictionFile(chosen.output, columns, identity, chosen.cache_dir) as table,
+    ):
         with closing(answer(table.rest(location))) as answers, _bar(location, table.resumed) as advance:
             for images, rows in answers:
                 table.append(images, _kept(rows, chosen), sum(row[-1] != "" for row in rows))
@@ -84,12 +87,15 @@ def configuration(chosen: PredictionSettings, location: Location, manifest: Mani
     return digest(wanted | {"path": location.path, "model": manifest.model_dump()})
 
 
-def _answering(folder: Path, chosen: PredictionSettings, masks: str) -> Callable[[Iterator[Image]], Answers]:
+@contextmanager
+def _answering(folder: Path, chosen: PredictionSettings, masks: str) -> Iterator[Callable[[Iterator[Image]], Answers]]:
     """What answers the images: this process, or Ray."""
     workers = _workers(chosen)
     if chosen.ray:
-        return RayPredictor(folder, chosen, masks, workers).answers
-    return partial(Predictor(folder, chosen, masks).answers, batch_size=chosen.batch_size, workers=workers)
+        with ray_predictor(folder, chosen, masks, workers) as spread:
+            yield spread.answers
+    else:
+        yield partial(Predictor(folder, chosen, masks).answers, batch_size=chosen.batch_size, workers=workers)
 
 
 def _workers(chosen: PredictionSettings) -> int:

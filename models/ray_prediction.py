@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,28 +16,31 @@ from numpy.typing import NDArray
 from datamodule.locations import Image
 from models.prediction_settings import PredictionSettings
 from models.predictor import Answers, Predictor
-from utils.build import ROOT
+from utils.ray_session import connected
 
 WINDOW = 100_000  # images whose names are with Ray at a time
 MODEL = ("model.json", "model.safetensors")
-NOT_SENT = ["/data/", "/logs/", "/store/", "/.*/", "__pycache__/", "/tests/", "/docs/", "/benchmarks/"]
+
+
+@contextmanager
+def ray_predictor(folder: Path, chosen: PredictionSettings, masks: str, workers: int) -> Iterator["RayPredictor"]:
+    """On the cluster of the environment's RAY_ADDRESS; without one, on Ray on this machine."""
+    ray = _ray()
+    with connected(os.environ.get("RAY_ADDRESS"), "RAY_ADDRESS", own={}, sends_code=True):
+        yield RayPredictor(ray, folder, chosen, masks, workers)
 
 
 class RayPredictor:
     """The same answers as `Predictor`'s, by one process for each GPU, or for `workers` cores where there is none.
 
     The project and the model are sent along; images that are not at a URL have to lie at the same path on every
-    machine. The cluster is that of the environment's RAY_ADDRESS; without one, Ray starts on this machine.
+    machine.
     """
 
-    def __init__(self, folder: Path, chosen: PredictionSettings, masks: str, workers: int) -> None:
-        self.ray = _ray()
+    def __init__(self, ray: Any, folder: Path, chosen: PredictionSettings, masks: str, workers: int) -> None:
+        self.ray = ray
         self.options: dict[str, Any] = {"chosen": chosen, "masks": masks, "workers": workers}
         self.batch_size = chosen.batch_size
-        if not self.ray.is_initialized():
-            quiet = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
-            own = None if os.environ.get("RAY_ADDRESS") else "local"  # not whatever cluster runs here by chance
-            self.ray.init(own, runtime_env={"working_dir": str(ROOT), "excludes": NOT_SENT}, **quiet)
         self.options["model"] = self.ray.put({name: (folder / name).read_bytes() for name in MODEL})
         self.resources = self._resources(chosen, workers)
 

@@ -5,8 +5,6 @@ routes requests to them and starts them again. No weights are rolled by Ray: a r
 answer nothing meanwhile.
 """
 
-import logging
-import os
 import signal
 import socket
 import sys
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from serving.parts import Parts
 from serving.server import KEEP_ALIVE, address, hold, start_workers
 from serving.settings import ServingSettings
-from serving.version import ROOT
+from utils.ray_session import SMALL, connected
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from serving.worker import Worker
 
 APP = "evergreen"
-OBJECTS_BYTES = 200 * 2**20  # of Ray's shared memory, through which nothing of ours goes
 INSTALL = "serving.backend=ray needs Ray Serve: pip install -r requirements-ray.txt"
 
 
@@ -73,13 +70,11 @@ def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: 
 @contextmanager
 def _replicas(settings: ServingSettings, port: int, rule: dict[str, Any], engine: dict[str, Any]) -> Iterator[None]:
     try:
-        import ray
         from ray import serve
     except ImportError as error:
         raise ValueError(INSTALL) from error
 
-    _connect(settings)
-    _end_on_signals()
+    address, own = settings.ray_address, {"num_cpus": settings.replicas, **SMALL}
     # each image that waits and each page's socket is a request under way
     most = settings.max_waiting + settings.max_sockets
     deployment = serve.deployment(num_replicas=settings.replicas, max_ongoing_requests=most)
@@ -87,37 +82,16 @@ def _replicas(settings: ServingSettings, port: int, rule: dict[str, Any], engine
     bound = deployment(serve.ingress()(Replica)).bind(asdict(settings) | {"root": root}, rule, engine)
     options = {"host": settings.host, "port": port, "keep_alive_timeout_s": KEEP_ALIVE,
                "ssl_certfile": settings.certificate, "ssl_keyfile": settings.private_key}  # fmt: skip
-    try:
-        serve.start(http_options=options)
-        serve.run(bound, name=APP, route_prefix="/")
-        yield
-    finally:
-        serve.delete(APP)
-        if settings.ray_address is None:
-            serve.shutdown()
-        ray.shutdown()
-
-
-def _connect(settings: ServingSettings) -> None:
-    import ray
-
-    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
-    environment = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    os.environ.update(environment)
-    if settings.ray_address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # all of it listens on this machine alone
-        ray.init(
-            "local", num_cpus=settings.replicas, include_dashboard=False, object_store_memory=OBJECTS_BYTES, **quiet
-        )
-        return
-    try:
-        ray.init(settings.ray_address, runtime_env={"env_vars": environment}, **quiet)
-    except ConnectionError as error:
-        raise ValueError(
-            f"serving.ray_address={settings.ray_address}: no Ray cluster answers there; start one with "
-            "`ray start --head`, or leave the address out"
-        ) from error
+    with connected(address, "serving.ray_address", own=own):
+        _end_on_signals()
+        try:
+            serve.start(http_options=options)
+            serve.run(bound, name=APP, route_prefix="/")
+            yield
+        finally:
+            serve.delete(APP)
+            if address is None:
+                serve.shutdown()
 
 
 def _free_port(host: str) -> int:

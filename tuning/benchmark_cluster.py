@@ -18,7 +18,6 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from models.ray_prediction import NOT_SENT
 from tuning.benchmark_settings import BenchmarkSettings
 from tuning.benchmark_worker import look_of
 from tuning.benchmarking import Plan, Track, as_row, missing, plan_of
@@ -27,6 +26,8 @@ from tuning.isolation import Failure
 from tuning.jobs import Job
 from tuning.speed_table import Row, SpeedTable
 from utils.build import ROOT
+from utils.log import first_line
+from utils.ray_session import connected
 
 log = logging.getLogger(__name__)
 LOOKING_S = 300.0  # until a machine has room, has torch imported, and has told what it is
@@ -79,7 +80,7 @@ class Cluster:
             try:
                 self._take(one, ray.get(reference, timeout=LOOKING_S), models)
             except (GetTimeoutError, RayActorError, ValueError) as error:
-                refused.append(f"{one.name}: {_first_line(error)}")
+                refused.append(f"{one.name}: {first_line(error)}")
         for reason in refused:
             log.info("left out: %s", reason)
         if not self.plans:
@@ -118,7 +119,7 @@ class Cluster:
             try:
                 found = _rows(ray.get(done), own, one.name)
             except RayActorError as error:
-                log.info("%s is lost (%s): its models go to others of its kind", one.name, _first_line(error))
+                log.info("%s is lost (%s): its models go to others of its kind", one.name, first_line(error))
                 waiting[id(one.plan)].appendleft(own)
                 continue
             for row in found:
@@ -165,35 +166,18 @@ def _answer(text: str) -> Any:
     return found["answer"]
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
 @contextmanager
 def cluster(settings: BenchmarkSettings) -> Iterator[Cluster]:
     """The one at RAY_ADDRESS, else Ray on this machine alone; what was started here ends here."""
-    had = ray.is_initialized()
-    if not had:
-        _connect()
-    found: list[Far] = []
-    try:
-        found += [_far(node) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        made = Cluster(settings, found)
-        made.look()
-        yield made
-    finally:
-        for one in found:
-            ray.kill(one.actor)
-        if not had:
-            ray.shutdown()
-
-
-def _connect() -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS")
-    sent = {"working_dir": str(ROOT), "excludes": NOT_SENT} if address else {}
-    ray.init(address or "local", runtime_env=sent, **quiet)
+    with connected(os.environ.get("RAY_ADDRESS"), "RAY_ADDRESS", sends_code=True):
+        found = [_far(node) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        try:
+            made = Cluster(settings, found)
+            made.look()
+            yield made
+        finally:
+            for one in found:
+                ray.kill(one.actor)
 
 
 def _far(node: dict[str, Any]) -> Far:

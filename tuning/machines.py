@@ -1,7 +1,5 @@
 """What a benchmark measures on: this machine, or the kinds of machines of a Ray cluster."""
 
-import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -10,8 +8,6 @@ from tuning.benchmark_settings import BenchmarkSettings
 from tuning.benchmarking import Plan, Track, filled, planned
 from tuning.jobs import Job
 from tuning.speed_table import SpeedTable
-
-PATIENCE_S = 5.0
 
 
 class Machines(Protocol):
@@ -32,27 +28,12 @@ class Here:
         filled(self.plans[0], table, track, worth(self.plans[0]))
 
 
-def refuse_silence(address: str) -> None:
-    """Raises ValueError at once where nobody listens; Ray itself would ask for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
-    except OSError as error:
-        raise ValueError(
-            f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}); start one with "
-            "`ray start --head`, or unset it"
-        ) from error
-
-
 @contextmanager
 def machines(settings: BenchmarkSettings) -> Iterator[Machines]:
     """Raises ValueError for what is asked for and cannot be had."""
     if not settings.ray:
         yield Here(settings)
         return
-    refuse_silence(os.environ.get("RAY_ADDRESS", ""))
     try:
         from tuning.benchmark_cluster import cluster
     except ModuleNotFoundError as error:

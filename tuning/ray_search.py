@@ -5,10 +5,9 @@ trial stops is the study's, as with the other backend; Ray's own searchers tell 
 """
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,16 @@ from tuning.ray_roles import MOST_DEATHS, Asking, Telling, config_of
 from tuning.ray_worker import trainable
 from tuning.settings import TuneSettings
 from tuning.study import Study
-from utils.build import ROOT
+from utils import ray_session
 
 log = logging.getLogger(__name__)
 
 STOPPING_S = 120  # that a worker gets to leave a stopped trial; later it is started anew
 KEPT_STATES = 4  # of each trial of a population
-OBJECTS_BYTES = 200 * 2**20  # of Ray's shared memory: orders and figures alone go through it
 
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Ray's own tables
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would end running trials as if they had been stopped for their figures
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -97,35 +94,9 @@ def storage(study: Study) -> Iterator[str]:
         yield place
 
 
-@contextmanager
-def connected(settings: TuneSettings) -> Iterator[None]:
-    """Ray: the cluster that is named, what this process has already, or one of its own for as long as this lasts."""
-    os.environ.update(ENVIRONMENT)
-    if not settings.token and settings.address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    had = ray.is_initialized()
-    if not had:
-        _connect(settings)
-    try:
-        yield
-    finally:
-        if not had:
-            ray.shutdown()
-
-
-def _connect(settings: TuneSettings) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    if settings.address is None:
-        ray.init("local", include_dashboard=False, object_store_memory=OBJECTS_BYTES, **quiet)
-        return
-    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
-    try:
-        ray.init(settings.address, runtime_env={"env_vars": {**ENVIRONMENT, "PYTHONPATH": path}}, **quiet)
-    except ConnectionError as error:
-        raise ValueError(
-            f"tune.address={settings.address}: no Ray cluster answers there; start one with `ray start --head`, "
-            "or leave the address out"
-        ) from error
+def connected(settings: TuneSettings) -> AbstractContextManager[None]:
+    """Ray for a search, for as long as it lasts."""
+    return ray_session.connected(settings.address, "tune.address", token=settings.token, environment=ENVIRONMENT)
 
 
 def resources_of(study: Study) -> dict[str, float]:

@@ -15,8 +15,8 @@ from tuning.arms import Arm
 from tuning.auto_optimizer import Trainings, short_training
 from tuning.auto_settings import SearchSettings
 from tuning.course import Config, Course, Curve, State
-from tuning.settings import TuneSettings
 from utils.build import absolute, build, settings
+from utils.ray_session import connected
 
 
 def several(course: Course, rules: SearchSettings) -> AbstractContextManager[Trainings | None]:
@@ -38,9 +38,7 @@ def side_by_side(course: Course, rules: SearchSettings, count: int) -> Iterator[
     import ray
     from ray.util import ActorPool
 
-    from tuning.ray_search import connected
-
-    with connected(TuneSettings()):
+    with connected(None, ""):
         needed = _needed(course, count, ray.cluster_resources())
         weights, config = ray.put(course.initial), absolute(course.config)
         remote: Any = ray.remote(**needed)  # type: ignore[call-overload]

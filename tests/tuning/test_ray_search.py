@@ -1,7 +1,9 @@
 """A search on Ray: the same as in one process, and a worker that is killed costs nothing."""
 
+import json
 import os
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -86,6 +88,22 @@ def test_in_a_population_the_worst_go_on_as_changed_copies_of_the_best(problem, 
         assert f"lr: {trial.values['optimizers.lr']}" in stored
     assert Journal(study.place / "trials.jsonl").read() == study.trials
     assert [file.name for file in study.place.iterdir() if file.is_dir()] == ["trials"]  # Ray's own files are gone
+
+
+@pytest.mark.soak
+def test_a_population_goes_on_after_a_kill_with_what_had_ended(problem, tmp_path):
+    """Others begin anew, from the values that they had at first."""
+    found = problem("tune.scheduler=pbt", "tune.trials=4")
+    study = Study(found, tmp_path / "tune")
+    search(study)
+    lines = study.journal.file.read_text().splitlines(keepends=True)
+    first = json.loads(lines[4])  # after four that begin
+    study.journal.file.write_text("".join(lines[:5]))
+    again = Study(found, tmp_path / "tune")
+    assert [trial.number for trial in again.ended] == [first["number"]] and len(again.interrupted) == 3
+    search(again)
+    assert [(trial.state, trial.error) for trial in again.ended] == [("complete", "")] * 4
+    assert json.loads(json.dumps(asdict(again.trials[first["number"]]))) == first
 
 
 def test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded(problem, tmp_path):
