@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from tuning.benchmark_settings import BenchmarkSettings, as_overrides
-from tuning.finetune_settings import FinetuneSettings, OwnImages, own_images
+from tuning.finetune_settings import FinetuneSettings, own_images
 from tuning.limits import Limits
 from utils.build import command, plain, settings
 from utils.log import to_terminal
@@ -17,22 +17,13 @@ from utils.log import to_terminal
 def main(cfg: DictConfig) -> None:
     """From the command line to a table, a page and, within limits, a model."""
     to_terminal()
-    benchmarked(
-        settings(BenchmarkSettings, plain(cfg.benchmark), "benchmark."),
-        settings(Limits, plain(cfg.limits), "limits."),
-        own_images(HydraConfig.get().overrides.task, settings(FinetuneSettings, plain(cfg.finetune), "finetune.")),
-    )
-
-
-def benchmarked(chosen: BenchmarkSettings, limits: Limits, own: OwnImages | None) -> None:
-    """An interruption ends the process with the usual status; every row that was measured is in the table."""
+    chosen = settings(BenchmarkSettings, plain(cfg.benchmark), "benchmark.")
+    limits = settings(Limits, plain(cfg.limits), "limits.")
+    rules = settings(FinetuneSettings, plain(cfg.finetune), "finetune.")
+    own = own_images(HydraConfig.get().overrides.task, rules)
     from tuning.benchmark_command import benchmark
 
-    try:
-        benchmark(chosen, limits, own)
-    except (KeyboardInterrupt, SystemExit):
-        print("interrupted: the same command goes on from here")
-        sys.exit(130)
+    benchmark(chosen, limits, own)
 
 
 def with_overrides() -> None:
@@ -45,4 +36,4 @@ def with_overrides() -> None:
 
 if __name__ == "__main__":
     with_overrides()
-    command(main)
+    command(main, interrupted="interrupted: the same command goes on from here")

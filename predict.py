@@ -1,7 +1,5 @@
 """Applies a trained model to images without labels: python predict.py source=IMAGES [KEY=VALUE ...]; see --help."""
 
-import sys
-
 import hydra
 from omegaconf import DictConfig
 
@@ -14,19 +12,11 @@ from utils.log import to_terminal
 def main(cfg: DictConfig) -> None:
     """From the command line to a table of answers and a line that says what was done."""
     to_terminal()
-    print(predicted(settings(PredictionSettings, plain(cfg))))
-
-
-def predicted(chosen: PredictionSettings) -> object:
-    """What was done; an interruption ends the process with the usual status after the answers so far are saved."""
+    chosen = settings(PredictionSettings, plain(cfg))
     from models.prediction import predict
 
-    try:
-        return predict(chosen)
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here")
-        sys.exit(130)
+    print(predict(chosen))
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, interrupted="interrupted: the same command goes on from here")

@@ -2,7 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -10,7 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from active.start import check as check_active
-from active.start import discard_unbegun, unfinished
+from active.start import journal_of, unfinished
+from models.interruption import Interrupted, status
+from models.runs import Run
 from models.settings import RunSettings, TrainerSettings
 from models.start import Start, is_further_rank, start
 from models.tester_settings import TesterSettings
@@ -40,9 +43,10 @@ def main(cfg: DictConfig) -> None:
     )
     to_terminal()
     to_file(begun.run.folder / "log.txt")
-    best = searched(begun, problem) if problem else begun
-    if best is not None:
-        finish(best, trained(best, problem))
+    with leaving(begun.run):
+        best = searched(begun, problem) if problem else begun
+        if best is not None:
+            finish(best, trained(best, problem))
 
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
@@ -84,19 +88,48 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     return checked(composed(list(HydraConfig.get().overrides.task), overrides))
 
 
+@contextmanager
+def leaving(run: Run) -> Iterator[None]:
+    """An interruption ends with the usual status and says how to go on; without anything to keep no folder is left."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as stop:
+        if not is_further_rank():
+            print(f"{str(stop) or 'interrupted'}; {how_it_goes_on(run)}")
+            discard_empty(run)
+        sys.exit(status(stop))
+    except (ValueError, OSError):
+        discard_empty(run)
+        raise
+
+
+def how_it_goes_on(run: Run) -> str:
+    """In words."""
+    if not has_begun(run):
+        return "there is nothing to go on from: the same command begins again"
+    if trials_of(run).exists() or journal_of(run).exists():
+        return "the same command goes on"
+    if run.last.is_file():
+        return f"it goes on with: python train.py resume_full_training={run.folder}"
+    return "without last.ckpt (callback.save_last_model=false) it cannot go on"
+
+
+def has_begun(run: Run) -> bool:
+    """Whether a training, a search or a loop has left anything."""
+    return any(kept.exists() for kept in (run.checkpoints, trials_of(run), journal_of(run)))
+
+
+def discard_empty(run: Run) -> None:
+    """A folder in which nothing was begun is of no use."""
+    if not has_begun(run) and not is_further_rank():
+        shutil.rmtree(run.folder, ignore_errors=True)
+
+
 def searched(begun: Start, problem: Problem) -> Start | None:
     """The best configuration that a search finds, to be trained in full; None where tune.final=false."""
     from tuning.search import best_of
 
-    try:
-        return best_of(problem, begun.run)
-    except (KeyboardInterrupt, SystemExit):
-        print("the search was interrupted; the same command goes on with it")
-        sys.exit(130)
-    except ValueError:
-        if not trials_of(begun.run).exists():  # nothing was tried: a mistake leaves no folder behind
-            shutil.rmtree(begun.run.folder)
-        raise
+    return best_of(problem, begun.run)
 
 
 def override(stored: dict[str, Any]) -> dict[str, Any]:
@@ -105,38 +138,27 @@ def override(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def trained(begun: Start, problem: Problem | None) -> "Outcome":
-    """The trained model; a signal ends the process with the usual status after the state is saved."""
-    from models.checkpoint import Interrupted
+    """The trained model."""
     from models.training import Parts, train
     from tuning.choice import Choice
     from tuning.sections import sections
 
     if begun.config.get("active"):
         return labelled(begun)
-    try:
-        config, data = automatic(begun)
-        parts = Parts(data=data, choose=Choice(), sections=sections(problem))
-        return train(config, begun.run, begun.resume, parts)
-    except Interrupted as stop:
-        print(f"{stop}; it goes on with: python train.py resume_full_training={begun.run.folder}")
-        sys.exit(128 + stop.number)
-    except (ValueError, OSError):
-        untrained = problem is None and not begun.run.checkpoints.exists()
-        if untrained:  # a mistake leaves no folder behind
-            shutil.rmtree(begun.run.folder)
-        raise
+    config, data = automatic(begun)
+    parts = Parts(data=data, choose=Choice(), sections=sections(problem))
+    return train(config, begun.run, begun.resume, parts)
 
 
 def automatic(begun: Start) -> "tuple[dict[str, Any], ImageData | None]":
     """The configuration that models=auto or experiment=auto decides on, and the data that the latter looked at."""
-    wanted = of_automatic(begun.config)
     if begun.resume:
         return begun.config, None
-    if of_model_search(begun.config) is not None:
+    if (search := of_model_search(begun.config)) is not None:
         from tuning.auto_model import with_chosen_model
 
-        return with_chosen_model(begun.config, begun.run), None
-    if wanted is None:
+        return with_chosen_model(begun.config, begun.run, search), None
+    if (wanted := of_automatic(begun.config)) is None:
         return begun.config, None
     from tuning.automatic import Automatic
 
@@ -148,19 +170,12 @@ def labelled(begun: Start) -> "Outcome":
     """The model trained on what the loop labelled; after an interruption, or a wait, the same command goes on."""
     from active.command import learn
     from active.oracles.oracle import Waiting
-    from models.checkpoint import Interrupted
 
     try:
         return learn(begun.config, begun.run)
     except Waiting as pause:
         print(f"{pause}; then the same command goes on")
         sys.exit(0)
-    except Interrupted as stop:
-        print(f"{stop}; the same command goes on")
-        sys.exit(128 + stop.number)
-    except (ValueError, OSError):
-        discard_unbegun(begun.run)
-        raise
 
 
 def finish(begun: Start, outcome: "Outcome") -> None:

@@ -15,7 +15,7 @@ from active.loop import Arm
 from active.report import REFERENCE, curves, of, sections
 from active.rounds import Trainings
 from active.settings import ActiveSettings, Nodes, split
-from active.start import JOURNAL, identity
+from active.start import identity, journal_of
 from active.starting import starting_weights
 from datamodule.pool import PoolData
 from models.outcome import Outcome
@@ -44,7 +44,7 @@ def learn(config: Config, run: Run) -> Outcome:
     rules = tuple(build(node) for node in nodes.stopping.values())
     state, selection = build(nodes.state), build(nodes.selection)
     data = prepared(config, oracle.knows_all)
-    journal = Journal(run.folder / JOURNAL)
+    journal = Journal(journal_of(run))
     _begin(config, run, journal, data)
     start = chosen.start or config["resume_weights_training"]
     first = journal.once("run", "start", lambda: starting_weights(start, config["logs"], data, selection))

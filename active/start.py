@@ -1,6 +1,5 @@
 """Whether a command line goes on with a loop that was interrupted; torch-free."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,9 @@ def check(config: Config) -> None:
         raise ValueError(f"active.seeds={chosen.seeds} repeats a comparison: name active.compare=[…] or set reference")
 
 
-def discard_unbegun(run: Run) -> None:
-    """A mistake that shows before the first entry leaves no folder behind."""
-    if not (run.folder / JOURNAL).exists():
-        shutil.rmtree(run.folder)
+def journal_of(run: Run) -> Path:
+    """The journal of a run's loop."""
+    return run.folder / JOURNAL
 
 
 def identity(config: Config) -> str:

@@ -12,15 +12,9 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
+from models.interruption import Interrupted
+
 log = logging.getLogger(__name__)
-
-
-class Interrupted(Exception):
-    """Training was asked to stop by a signal and has saved its state."""
-
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")
-        self.number = number
 
 
 class WholeFiles(TorchCheckpointIO):

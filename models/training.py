@@ -4,7 +4,8 @@ import copy
 import logging
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,20 @@ def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Train
     trainer = make_trainer(config, run, task, data, parts.callbacks)
     if trainer.is_global_zero:
         run.write(config | {"record": run.read()["record"] if resume else record})
-    trainer.fit(task, data, ckpt_path=run.last if resume else None, weights_only=True)
+    with _interruptible():
+        trainer.fit(task, data, ckpt_path=run.last if resume else None, weights_only=True)
     return trainer, task, data
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning ends the process with status 1 on a Ctrl-C that no callback answers; here the caller hears of it."""
+    try:
+        yield
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from ended
+        raise
 
 
 def prepare_torch(limits: TrainerSettings) -> None:

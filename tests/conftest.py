@@ -5,7 +5,9 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -64,6 +66,19 @@ class Running:
 
     def send(self, number: int) -> None:
         os.kill(self.process.pid, number)
+
+    def says(self, text: str) -> bool:
+        """Whether its output has these words already."""
+        return self.output.exists() and text in self.output.read_text()
+
+    def once(self, condition: Callable[[], object], number: int, timeout: float = 240) -> subprocess.CompletedProcess:
+        """Waits until something is true, sends a signal, waits for the end."""
+        until = time.monotonic() + timeout
+        while not condition():
+            assert self.process.is_alive() and time.monotonic() < until, self.errors.read_text()
+            time.sleep(0.01)
+        self.send(number)
+        return self.wait(timeout)
 
     def wait(self, timeout: float = 240) -> subprocess.CompletedProcess:
         self.process.join(timeout)

@@ -109,6 +109,16 @@ def test_kill_9_loses_no_finished_row_and_the_same_command_goes_on(benchmark, la
         assert len(list(csv.DictReader(file))) == 4
 
 
+def test_ctrl_c_while_candidates_are_tried_is_said_and_the_same_command_goes_on(benchmark, launch, tmp_path):
+    line = (f"benchmark.file={tmp_path / 't.csv'}", "benchmark.published=null", "benchmark.threads=1", "--off-tensorrt",
+            "benchmark.models=[test_vit]", "--image-size", "32", "datamodule=digits", "finetune.epochs=500",
+            f"datamodule.cache_dir={tmp_path / 'cache'}", 'finetune.overrides=["trainer.accelerator=cpu"]')  # fmt: skip
+    running = launch("benchmark.py", *line)
+    done = running.once(lambda: running.says("fine-tuning round 1"), signal.SIGINT)
+    assert done.returncode == 130 and "Traceback" not in done.stderr
+    assert done.stdout.endswith("interrupted: the same command goes on from here\n")
+
+
 def until(condition):
     for _ in range(6000):
         if condition():

@@ -139,6 +139,24 @@ def test_a_signal_saves_and_says_how_to_go_on(command, launch, tmp_path, number)
     assert done.returncode == 0, done.stderr
 
 
+def test_without_a_last_checkpoint_it_is_not_said_that_a_stopped_run_goes_on(launch, tmp_path):
+    long = (*SMALL, "trainer.max_epochs=200", "callback.save_last_model=false", "run_name=stopped")
+    best = tmp_path / "logs/default/stopped/checkpoints/best.ckpt"
+    done = launch("train.py", *long).once(best.exists, signal.SIGTERM)
+    assert done.returncode == 128 + signal.SIGTERM and "resume_full_training" not in done.stdout
+    assert "without last.ckpt (callback.save_last_model=false) it cannot go on" in done.stdout
+
+
+def test_ctrl_c_before_the_training_begins_leaves_no_folder(launch, tmp_path):
+    running = launch(
+        "train.py", *SMALL, "optimizers.option=auto", "optimizers.num_epochs=200", "trainer.max_epochs=200"
+    )
+    done = running.once(lambda: running.says("round 1"), signal.SIGINT)
+    assert done.returncode == 130 and done.stderr == ""
+    assert done.stdout.endswith("interrupted; there is nothing to go on from: the same command begins again\n")
+    assert not list((tmp_path / "logs" / "default").iterdir())
+
+
 def test_two_processes_train_one_model(tmp_path, places):
     two = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.strategy=ddp", "callback=hard_examples")
     line = [sys.executable, "train.py", *SMALL, *two, *places]

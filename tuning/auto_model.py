@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.runs import Run
 from tuning import verdicts
-from tuning.auto_model_settings import Config, ModelSearch, of_model_search
+from tuning.auto_model_settings import Config, ModelSearch
 from tuning.benchmark_command import chosen_of, measured
 from tuning.finetune_settings import OwnImages
 from tuning.finetuning import with_model
@@ -16,14 +16,11 @@ from utils.log import console
 log = logging.getLogger(__name__)
 
 
-def with_chosen_model(config: Config, run: Run) -> Config:
-    """The configuration with the network that the search chooses, where it says auto; else as it is.
+def with_chosen_model(config: Config, run: Run, asked: ModelSearch) -> Config:
+    """The configuration with the network that the search chooses.
 
     Raises ValueError where no network keeps the limits, with the nearest one and what it breaks.
     """
-    asked = of_model_search(config)
-    if asked is None:
-        return config
     choice = searched(asked, config, run)
     if choice.chosen is None:
         raise ValueError(f"models=auto: {choice.why}")

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -64,10 +65,11 @@ class ConfigurationError(ValueError):
     """The user's configuration cannot work; the message names the key, the value and the way out."""
 
 
-def command(main: Callable[[], None], of_a_run: bool = False) -> None:
+def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str = "interrupted") -> None:
     """Runs a `hydra.main` function on a prepared command line; a user's mistake ends in one clear message, status 2.
 
-    of_a_run: values may belong to a stored configuration, whose keys the composed one need not have.
+    of_a_run: values may belong to a stored configuration, whose keys the composed one need not have. interrupted: is
+    said after Ctrl-C, where the function itself has not answered it; status 130.
     """
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
     sys.argv[1:] = [item for argument in sys.argv[1:] for item in prepared(argument, multirun)]
@@ -82,6 +84,9 @@ def command(main: Callable[[], None], of_a_run: bool = False) -> None:
             raise
         print(f"error: {explained(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print(interrupted)
+        sys.exit(128 + signal.SIGINT)
 
 
 def prepared(argument: str, multirun: bool = False) -> list[str]:

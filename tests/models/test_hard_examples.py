@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning import Callback
 
-from models.checkpoint import Interrupted
 from models.hard_examples import HardExamples, easiest
+from models.interruption import Interrupted
 from models.runs import Run
 
 pytestmark = pytest.mark.filterwarnings(

@@ -7,8 +7,8 @@ from pytorch_lightning import Callback
 from sklearn.metrics import roc_auc_score
 
 from datamodule.digits import Digits, read_digits
-from models.checkpoint import Interrupted
 from models.inference import predict
+from models.interruption import Interrupted
 from models.label_errors import findings
 from models.label_recorder import Averages, LabelErrors
 from models.runs import Run

@@ -2,12 +2,13 @@
 
 import json
 import re
+import signal
 
 import pytest
 import yaml
 
 from tuning.auto_model_settings import of_model_search
-from tuning.speed_table import COLUMNS
+from tuning.speed_table import COLUMNS, read_rows
 from utils.build import composed
 
 LITTLE = ("models=auto", "benchmark.engines=eager", "benchmark.threads=1", "datamodule.n_samples=120",
@@ -40,6 +41,15 @@ def test_the_run_keeps_the_choice_and_why_and_reproduces_without_a_search(train,
     again = command("train.py", "reproduce=first", f"logs={tmp_path / 'logs'}")
     assert again.returncode == 0 and "reproduced: the weights' sha256 is the same" in again.stdout, again.stderr
     assert not (tmp_path / "t.csv").exists() and "Keep all limits" not in again.stdout
+
+
+def test_ctrl_c_in_the_search_keeps_what_was_measured_and_leaves_no_folder(launch, tmp_path):
+    table, batches = tmp_path / "t.csv", "benchmark.batch_size=[1,2,3,4,5,6,7,8]"
+    line = (*LITTLE, SMALL, batches, f"benchmark.file={table}", "benchmark.published=null")
+    done = launch("train.py", *line).once(lambda: table.exists() and len(read_rows(table)) > 1, signal.SIGINT)
+    assert done.returncode == 130 and done.stderr == ""
+    assert done.stdout.endswith("interrupted; there is nothing to go on from: the same command begins again\n")
+    assert 1 < len(read_rows(table)) < 16 and not list((tmp_path / "logs" / "default").iterdir())
 
 
 def test_candidates_may_be_tried_on_the_runs_own_images(train, tmp_path):
