@@ -13,11 +13,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datamodule.decode import BadImage, Pixels
 from datamodule.preprocessing import Preprocessing
 from serving.answers import Answer, Asked
 from serving.bundle import Bundle
 from serving.engines.engine import Logits
+from serving.monitoring.embedding import embed
 from serving.settings import ServingSettings
 from serving.uploads import BROKEN, BadUpload, checked
 
@@ -47,6 +51,7 @@ class Item:
     pixels: Pixels | None = None  # fitted
     shape: Preprocessing | None = None  # that it was fitted by
     asked: Asked | None = None
+    embedding: NDArray[np.float64] | None = None
     sha256: str = ""
     done: "asyncio.Future[tuple[Bundle, Answer]]" = field(default_factory=_future)
 
@@ -56,6 +61,7 @@ class Item:
         known = max(1, len(bundle.manifest.classes))
         self.asked = Asked(min(self.top_k, known), *pixels.shape[:2])
         self.pixels, self.shape = bundle.shape.fit(pixels), bundle.shape
+        self.embedding = embed(self.pixels)
 
 
 class Batcher:

@@ -212,7 +212,7 @@ class Serving:
         now, clock, values = time.time(), time.monotonic(), logits.ndim == 2
         answered = [
             Answered(item.key, bundle.endpoint, bundle.generation, bundle.model_id, bundle.role, now, item.sha256,
-                     own if values else None, bundle.manifest.temperature, 1000 * (clock - item.began))
+                     own if values else None, bundle.manifest.temperature, item.embedding, 1000 * (clock - item.began))
             for item, own in zip(batch, logits, strict=True)
         ]  # fmt: skip
         self._record(answered, len(self._endpoints[bundle.endpoint].lanes[bundle.role].batcher.waiting))

@@ -1,16 +1,19 @@
-"""What a run leaves for a store beside its model file: the measurement on its evaluation set, and a golden batch."""
+"""What a run leaves for a store beside its model file: its measurement, a golden batch, and what drift is judged by."""
 
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from datamodule.data import ImageData
 from datamodule.statistics import spread_out
 from models.callbacks import Concluding
 from models.task import ImageTask
-from serving.delivery import GOLDEN, PACKAGE
+from serving.delivery import EMBEDDINGS, GOLDEN, PACKAGE
+from serving.monitoring.embedding import embed
 from serving.version import code_version
 from utils.files import write_whole
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from models.outcome import Outcome
 
 MOST_IMAGES, MOST_LOGITS = 32, 1 << 20  # of the golden batch
+MOST_EMBEDDED = 2_000  # images
 SPLIT = ("salt", "val_share", "test_share", "n_samples")
 
 
@@ -27,7 +31,7 @@ class Pack(Concluding):
     def concluded(self, outcome: "Outcome", task: ImageTask, data: ImageData) -> None:
         folder = outcome.run.folder
         split = "test" if "test" in outcome.evaluations else "val" if "val" in outcome.evaluations else None
-        write_whole(folder / GOLDEN, golden(task, data, split or "train"))
+        write_whole(folder / GOLDEN, save(reference(data, split or "train") | golden(task, data, split or "train")))
         package = {
             "measurement": None if split is None else measurement(outcome.evaluations[split], data, split),
             "split": {name: getattr(data, name) for name in SPLIT},
@@ -43,12 +47,19 @@ def measurement(evaluation: Any, data: ImageData, split: str) -> dict[str, Any]:
     return {"set_digest": seen.digest, "split": split, "images": len(seen), "figures": figures}
 
 
+def reference(data: ImageData, split: str) -> dict[str, Tensor]:
+    """The embeddings (images, values) of many images, which a server holds those it is sent against."""
+    rows = spread_out(data.inventory.rows(split), MOST_EMBEDDED)
+    found = [embed(image) for stored in data.rows_dataloader(rows, "reference") for image in stored.image.numpy()]
+    return {EMBEDDINGS: torch.tensor(np.array(found), dtype=torch.float32)}
+
+
 @torch.inference_mode()
-def golden(task: ImageTask, data: ImageData, split: str) -> bytes:
-    """A few images as stored, (N, H, W, C) uint8, and the network's logits of them, as a safetensors file."""
+def golden(task: ImageTask, data: ImageData, split: str) -> dict[str, Tensor]:
+    """A few images as stored, (N, H, W, C) uint8, and the network's logits of them."""
     rows = spread_out(data.inventory.rows(split), MOST_IMAGES)  # which lie in the order of their classes
     stored = next(iter(data.rows_dataloader(rows, "golden")))
     net = task.net.cpu().eval()
     logits = net(data.on_after_batch_transfer(stored).image).float()
     images = max(1, min(len(logits), MOST_LOGITS // max(1, logits[0].numel())))
-    return save({"pixels": stored.image[:images].contiguous(), "logits": logits[:images].contiguous()})
+    return {"pixels": stored.image[:images].contiguous(), "logits": logits[:images].contiguous()}

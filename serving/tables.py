@@ -180,6 +180,7 @@ prediction = Table(
     Column("choice", String(200)),
     Column("confidence", Float),
     Column("scores", JSON),  # of each class, in coarse steps
+    Column("embedding", JSON),  # of the image: serving.monitoring.embedding
     Column("latency_ms", Float, nullable=False),
     Index("prediction_time", "endpoint", "at"),
     Index("prediction_window", "endpoint", "generation", "role", "id"),

@@ -1,8 +1,8 @@
 """Whether a model's answers are still distributed as on its evaluation set, with a stated rate of false alarms.
 
 What the network says of an image stands for the image (black-box shift detection, Lipton et al. 2018,
-arXiv:1802.03916); its parts are tested one by one and corrected for their number, which found most shifts in Rabanser
-et al. 2019 (arXiv:1810.11953).
+arXiv:1802.03916), and so does the image's embedding, which knows nothing of the network; their parts are tested one by
+one and corrected for their number, which found most shifts in Rabanser et al. 2019 (arXiv:1810.11953).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,12 @@ import numpy as np
 import scipy  # loads its parts when they are first used
 from numpy.typing import NDArray
 
+from serving.monitoring.embedding import columns
 from serving.monitoring.scores import Kept, in_steps
 
 Array = NDArray[Any]
 
+NO_EMBEDDINGS = "no reference of the images themselves"
 FEWEST_EXPECTED = 5.0  # answers of a choice in either sample; rarer ones count together (Cochran 1954)
 
 
@@ -39,10 +41,10 @@ class Finding(NamedTuple):
 
 
 def judge(reference: Kept, window: Kept, names: Sequence[str], alpha: float) -> Verdict:
-    """Tests the choices, the confidence and each score; of windows like the reference at most alpha are called drifted.
+    """Tests choices, confidence, scores and embeddings; of windows like the reference at most alpha are called drifted.
 
-    The three kinds share alpha evenly, the scores their part among them (Bonferroni, sound whatever depends on what).
-    names: of the scores' columns.
+    The kinds that there are share alpha evenly, the scores and the embeddings' values their parts among them
+    (Bonferroni, sound whatever depends on what). names: of the scores' columns.
     """
     kinds = [found for found in _tested(reference, window, names) if found]
     if not kinds:
@@ -50,6 +52,7 @@ def judge(reference: Kept, window: Kept, names: Sequence[str], alpha: float) -> 
     corrected = [(min(1.0, one.p * len(kinds) * len(found)), one) for found in kinds for one in found]
     p, strongest = min(corrected, key=lambda pair: pair[0])
     sizes = f"{_count(window):,} answers against {_count(reference):,} of the evaluation set"
+    sizes += "" if _embeddings(reference, window) else f"; {NO_EMBEDDINGS}"
     if p >= alpha:
         return Verdict(False, f"no drift: of {len(corrected)} tests the smallest p is {p:.2g} (corrected), {sizes}", p)
     told = f"{strongest.what} {strongest.now:.3g} against {strongest.then:.3g}"
@@ -67,6 +70,16 @@ def _tested(reference: Kept, window: Kept, names: Sequence[str]) -> Iterator[lis
         kind = "mean" if reference.choice is None else "mean score"
         pairs = zip(names, reference.scores.T, window.scores.T, strict=True)
         yield [_numbers(f"the {kind} of {name} is", then, now) for name, then, now in pairs]
+    if embeddings := _embeddings(reference, window):
+        names = columns(embeddings[0].shape[1])
+        pairs = zip(names, *(part.T for part in embeddings), strict=True)
+        yield [_numbers(f"the images' mean {name} is", then, now) for name, then, now in pairs]
+
+
+def _embeddings(reference: Kept, window: Kept) -> tuple[Array, Array] | None:
+    """Of both, where they tell of the same values: another version's reference is none."""
+    then, now = reference.embedding, window.embedding
+    return None if then is None or now is None or then.shape[1] != now.shape[1] else (then, now)
 
 
 def _numbers(what: str, then: Array, now: Array) -> Finding:

@@ -24,7 +24,7 @@ MOST_WAITING = 50_000  # answers between two writes; further ones are counted an
 MOST_WRITTEN = 2_000  # in one transaction
 FLUSH_SECONDS = 2.0
 TIDY_SECONDS = 60.0
-NOTHING = Kept(None, None, None)
+SAID = ("choice", "confidence", "scores")
 
 
 class Monitor:
@@ -142,6 +142,7 @@ def _row(one: Answered) -> dict[str, Any]:
         "role": one.role,
         "at": one.at,
         "image_sha256": one.image_sha256,
+        "embedding": None if one.embedding is None else one.embedding.tolist(),
         "latency_ms": one.latency_ms,
     }
 
@@ -149,15 +150,15 @@ def _row(one: Answered) -> dict[str, Any]:
 def _said(task: str, classes: Sequence[str], own: Sequence[Answered]) -> Iterator[dict[str, Any]]:
     """choice, confidence and scores of each answer; of masks and of what is no number, none."""
     usable = [place for place, one in enumerate(own) if _is_usable(one)]
-    found = NOTHING
+    found = Kept(None, None, None)
     if usable and task != "segmentation":
         logits = np.stack([np.ravel(own[place].logits) for place in usable])  # type: ignore[arg-type]
         found = kept(task, classes, logits, own[usable[0]].temperature)
-    parts = [None if part is None else np.asarray(part).tolist() for part in found]
+    parts = [None if part is None else np.asarray(part).tolist() for part in (getattr(found, name) for name in SAID)]
     where = {place: number for number, place in enumerate(usable)}
     for place in range(len(own)):
         told = [None if part is None or place not in where else part[where[place]] for part in parts]
-        yield dict(zip(Kept._fields, told, strict=True))
+        yield dict(zip(SAID, told, strict=True))
 
 
 def _is_usable(one: Answered) -> bool:

@@ -97,7 +97,7 @@ class Overview:
         if row["model_id"] is None:
             return "nothing is live"
         if self.windows.references.of(row["model_id"]) is None:
-            return "the model's answers on its evaluation set were not kept, or have nothing to compare"
+            return "no reference: the model brought nothing of its evaluation set that could be compared"
         waiting = self.windows.waiting(Place(row["name"], row["generation"], row["model_id"]))
         return f"{waiting:,} of the {self.windows.size:,} answers that are looked at together are there"
 

@@ -1,4 +1,4 @@
-"""What a model answered on its own evaluation set, which its answers now are held against."""
+"""What a model answered on its own evaluation set, and these images' embeddings: what today's are held against."""
 
 import csv
 import io
@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 from sqlalchemy import select
 
 from datamodule.heads import heads_in
 from datamodule.inventory import SEVERAL
+from serving.delivery import EMBEDDINGS
 from serving.monitoring.scores import LONGEST, Kept, stepped, sureness
 from serving.store import Store
 from serving.tables import evaluation
@@ -24,11 +26,11 @@ MOST_IMAGES = 5_000  # of a reference
 
 
 class Reference(NamedTuple):
-    """kept: as of the answers; names: of the scores' columns; set_digest: of the evaluation set."""
+    """kept: as of the answers; names: of the scores' columns; set_digest: of the evaluation set, where there is one."""
 
     kept: Kept
     names: list[str]
-    set_digest: str
+    set_digest: str | None
 
     @property
     def images(self) -> int:
@@ -43,7 +45,7 @@ class References:
         self._known: dict[int, Reference | None] = {}
 
     def of(self, number: int) -> Reference | None:
-        """None where a model's predictions on its evaluation set were not kept, or have nothing to compare."""
+        """None where a model came with nothing of its evaluation set that can be compared."""
         if number not in self._known:
             while len(self._known) >= MOST_CACHED:
                 self._known.pop(next(iter(self._known)), None)
@@ -51,19 +53,26 @@ class References:
         return self._known[number]
 
     def _read(self, number: int) -> Reference | None:
-        """Of the first evaluation: the ones after it are on other models' sets."""
+        """Predictions of the first evaluation: the ones after it are on other models' sets."""
         query = (
             select(evaluation.c.set_digest).where(evaluation.c.model_id == number).order_by(evaluation.c.id).limit(1)
         )
         with self.store.database.read() as connection:
             digest = connection.execute(query).scalar()
             measured = self.store.measured(connection, number, digest) if digest else None
-            names = names_of(self.store.row(connection, number).classes)
-        table = None if measured is None or measured.task == "segmentation" else measured.table()
-        rows = [] if table is None else some_of(table)
-        if measured is None or not rows:
+            row = self.store.row(connection, number)
+        table = None if measured is None or row.task == "segmentation" else measured.table()
+        rows, names = [] if table is None else some_of(table), names_of(row.classes)
+        answers = of_table(row.task, names, rows) if rows else Kept(None, None, None)
+        kept = answers._replace(embedding=self._brought(row.golden_sha256, EMBEDDINGS))
+        return None if all(part is None for part in kept) else Reference(kept, names, digest)
+
+    def _brought(self, golden: str | None, name: str) -> Array | None:
+        """(images, values) that a model brought beside its golden batch; None where it did not, or not as numbers."""
+        if golden is None or not self.store.blobs.has(golden):
             return None
-        return Reference(of_table(measured.task, names, rows), names, str(digest))
+        found = load_file(self.store.blobs.path(golden)).get(name)
+        return found if found is not None and found.ndim == 2 and found.size and np.isfinite(found).all() else None
 
 
 def some_of(table: str) -> list[dict[str, str]]:

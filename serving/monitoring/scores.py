@@ -22,12 +22,14 @@ class Kept(NamedTuple):
     """Of n images. choice: class, or classes of heads and given labels joined by "|"; None for values.
 
     confidence: the choice's probability, the mean over heads or labels; None for values. scores: (n, columns), the
-    probabilities in steps of 1 / STEPS, or the values; None where there are too many.
+    probabilities in steps of 1 / STEPS, or the values; None where there are too many. embedding: (n, values) of
+    serving.monitoring.embedding; None where it was not kept.
     """
 
     choice: list[str] | None
     confidence: Array | None
     scores: Array | None
+    embedding: Array | None = None
 
 
 def kept(task: str, classes: Sequence[str], logits: Array, temperature: float | list[float] | None) -> Kept:

@@ -89,6 +89,7 @@ def kept_of(rows: Sequence[Row[Any]]) -> Kept:
         None if first.choice is None else [row.choice for row in rows],
         None if first.confidence is None else np.array([row.confidence for row in rows]),
         None if first.scores is None else np.array([row.scores for row in rows]),
+        np.array([row.embedding for row in rows], np.float32) if all(row.embedding for row in rows) else None,
     )
 
 

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from serving.completion import NOT_MEASURED
 from serving.delivery import package_of
+from serving.monitoring.embedding import embed
 from serving.package import BadCandidate, Package
 from serving.promotion import Better
 from serving.store import Files, sha256_of
@@ -51,6 +53,10 @@ def test_a_run_with_callback_store_is_in_the_store_and_live(finished):
     assert "package.json" in files and "golden.safetensors" in files
     stored = json.loads((run / "package.json").read_text())["measurement"]
     assert stored["split"] == "test" and stored["figures"]["accuracy"] >= 0
+    golden = load_file(run / "golden.safetensors")
+    assert len(golden["embeddings"]) == stored["images"] >= len(golden["pixels"]) > 8
+    own = {tuple(np.float32(embed(image))) for image in golden["pixels"]}
+    assert len(own) > 8 and own <= {tuple(embedding) for embedding in golden["embeddings"]}
 
 
 @pytest.fixture

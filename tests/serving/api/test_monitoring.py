@@ -9,7 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select
 
+from datamodule.decode import decode
 from serving.api.app import create_app
+from serving.monitoring.embedding import embed
 from serving.package import Package
 from serving.tables import prediction
 from tests.serving.api.test_predict import EAGER
@@ -163,6 +165,7 @@ def test_an_answer_its_shadow_and_its_correction_find_each_other(answering):
     with parts.database.read() as connection:
         row = connection.execute(select(prediction).where(prediction.c.key == key, prediction.c.role == "live")).one()
     assert row.image_sha256 == hashlib.sha256(sent[-1]).hexdigest()
+    assert row.embedding == embed(decode(sent[-1], 1)).tolist()
     assert (row.choice, row.model_id) == (top["class"], 1) and row.confidence == pytest.approx(top["probability"])
     form = {"prediction": key, "label": top["class"]}
     said = client.post("/api/feedback", files={"image": ("x.png", sent[-1], "image/png")}, data=form).json()

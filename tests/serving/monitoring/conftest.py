@@ -7,11 +7,12 @@ import time
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from models.prediction_table import fields, headings
 from serving.monitoring.answered import Answered
 from serving.package import Package
-from tests.serving.conftest import packaged
+from tests.serving.conftest import packaged, put
 
 CLASSES = ["a", "b", "c"]
 
@@ -33,7 +34,9 @@ def table_of(task, classes, logits, target, temperature=None):
     return text.getvalue()
 
 
-def answered(logits, model_id=1, generation=1, role="live", at=None, latency_ms=5.0, name="", endpoint="main"):
+def answered(
+    logits, model_id=1, generation=1, role="live", at=None, latency_ms=5.0, name="", endpoint="main", embeddings=None
+):
     """An answer for each row of logits; `name` makes them answers to other images."""
     at = time.time() if at is None else at
     return [
@@ -47,10 +50,16 @@ def answered(logits, model_id=1, generation=1, role="live", at=None, latency_ms=
             image_sha256=hashlib.sha256(f"{name}{place}".encode()).hexdigest(),
             logits=own,
             temperature=None,
+            embedding=None if embeddings is None else embeddings[place],
             latency_ms=latency_ms + place % 10,
         )
         for place, own in enumerate(logits)
     ]
+
+
+def golden_with(parts, embeddings) -> str:
+    """The golden file of a model that came with its images' embeddings; its sha256."""
+    return put(parts, save({"embeddings": np.asarray(embeddings, "f4")}))
 
 
 def register(parts, seed=1, accuracy=0.9, **changes):

@@ -3,19 +3,32 @@
 import numpy as np
 import pytest
 
-from serving.monitoring.drift import chi_squared, judge, kolmogorov_smirnov
+from serving.monitoring.drift import NO_EMBEDDINGS, chi_squared, judge, kolmogorov_smirnov
+from serving.monitoring.embedding import embed
 from serving.monitoring.scores import kept
 
 CLASSES = [str(number) for number in range(10)]
 ALPHA = 0.01
 
 
-def answers(rng, count, shares=None, sharpness=6.0, noise=1.5):
+def images(rng, count):
+    """Some smooth, some noisy, some dark, of many colours: (count, 32, 32, 3) uint8."""
+    small = rng.normal(rng.uniform(60, 180, (count, 1, 1, 1)), 40, (count, 8, 8, 3))
+    grain = rng.normal(0, rng.uniform(1, 20, (count, 1, 1, 1)), (count, 32, 32, 3))
+    return np.clip(small.repeat(4, 1).repeat(4, 2) + grain, 0, 255).astype(np.uint8)
+
+
+POOL = images(np.random.default_rng(99), 1000)
+EMBEDDED = np.array([embed(image) for image in POOL])
+
+
+def answers(rng, count, shares=None, sharpness=6.0, noise=1.5, embedded=EMBEDDED):
     """Softmax answers of a good model to images of these classes."""
     truth = rng.choice(len(CLASSES), count, p=shares)
     logits = rng.normal(0, noise, (count, len(CLASSES)))
     logits[np.arange(count), truth] += sharpness
-    return kept("classification", CLASSES, logits, None)
+    seen = None if embedded is None else embedded[rng.integers(len(embedded), size=count)]
+    return kept("classification", CLASSES, logits, None)._replace(embedding=seen)
 
 
 def share_drifted(rng, repeats, reference=2000, window=500, alpha=ALPHA, **shift):
@@ -49,13 +62,46 @@ def test_shifted_answers_are_found_nearly_always(shift):
     assert share_drifted(np.random.default_rng(3), 100, **shift) >= 0.95
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda image: np.clip(image - 20, 0, 255), "brightness"),
+        (lambda image: np.clip(image * [1.0, 1.0, 0.9], 0, 255), "blue"),
+        (lambda image: (image + np.roll(image, 1, axis=1)) / 2, "sharpness"),
+        (lambda image: np.where(np.indices(image.shape)[:2].max(0) < 8, 0, image), "light top left"),
+    ],
+    ids=["darker", "yellower", "out of focus", "a dirty corner"],
+)
+def test_images_of_another_kind_are_found_whatever_the_model_says_of_them(change, named):
+    other = np.array([embed(change(image.astype(float)).astype(np.uint8)) for image in POOL])
+    assert share_drifted(np.random.default_rng(8), 100, embedded=other) >= 0.95
+    rng = np.random.default_rng(9)
+    assert (
+        f"the images' mean {named} is"
+        in judge(answers(rng, 2000), answers(rng, 500, embedded=other), CLASSES, ALPHA).why
+    )
+
+
+@pytest.mark.parametrize("known", [None, EMBEDDED[:, :12]], ids=["none", "of another version"])
+def test_a_reference_without_embeddings_is_compared_in_the_rest_and_says_so(known):
+    rng = np.random.default_rng(10)
+    then = answers(rng, 2000, embedded=known)
+    calm, moved = (
+        judge(then, answers(rng, 500), CLASSES, ALPHA),
+        judge(then, answers(rng, 500, noise=3), CLASSES, ALPHA),
+    )
+    assert not calm.drifted and moved.drifted and calm.why.startswith("no drift: of 12 tests")
+    assert calm.why.endswith(NO_EMBEDDINGS) and moved.why.endswith(NO_EMBEDDINGS)
+    assert NO_EMBEDDINGS not in judge(answers(rng, 2000), answers(rng, 500), CLASSES, ALPHA).why
+
+
 def test_the_verdict_says_what_has_moved():
     rng = np.random.default_rng(4)
     verdict = judge(answers(rng, 2000), answers(rng, 500, shares=[0.55, *[0.05] * 9]), CLASSES, ALPHA)
     assert verdict.drifted and verdict.p < 1e-6
     assert "the share of 0 is 0.5" in verdict.why and "500 answers against 2,000 of the evaluation set" in verdict.why
     calm = judge(answers(rng, 2000), answers(rng, 500), CLASSES, ALPHA)
-    assert not calm.drifted and calm.why.startswith("no drift: of 12 tests the smallest p is")
+    assert not calm.drifted and calm.why.startswith("no drift: of 27 tests the smallest p is")
 
 
 def test_another_engines_rounding_is_no_drift():

@@ -13,10 +13,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.monitoring import monitor as module
+from serving.monitoring.drift import NO_EMBEDDINGS
 from serving.monitoring.monitor import Monitor
 from serving.monitoring.windows import Place, Windows
 from serving.tables import drift, prediction
-from tests.serving.monitoring.conftest import answered, logits_of, register
+from tests.serving.monitoring.conftest import answered, golden_with, logits_of, register
 
 SHIFTED = {"shares": [0.6, 0.2, 0.2]}
 
@@ -181,6 +182,24 @@ def test_a_model_without_a_reference_is_watched_without_drift(watched, rng):
     bare = register(watched, 3, 0.95, predictions=None)
     fed(watched, rng, 250, generation=2, model_id=bare)
     assert rows(watched, drift) == [] and len(rows(watched)) == 250
+
+
+def test_images_that_drift_are_told_though_the_answers_stay_as_they_were(watched, rng):
+    number = register(watched, 3, 0.95, golden=golden_with(watched, rng.normal(0.5, 0.1, (500, 13)).round(3)))
+    for centre in (0.5, 0.6):
+        embeddings = rng.normal(centre, 0.1, (200, 13)).round(3)
+        fed(watched, rng, 200, generation=2, model_id=number, embeddings=embeddings)
+    assert [row.drifted for row in rows(watched, drift)] == [False, True]
+    assert "drift: the images' mean " in rows(watched, drift)[1].why
+    assert rows(watched)[-1].embedding == embeddings[-1].tolist()
+
+
+def test_of_a_window_that_began_before_images_had_embeddings_the_answers_are_judged_alone(watched, rng):
+    number = register(watched, 3, 0.95, golden=golden_with(watched, rng.normal(0.5, 0.1, (500, 13))))
+    fed(watched, rng, 100, generation=2, model_id=number)
+    fed(watched, rng, 100, generation=2, model_id=number, embeddings=rng.normal(9, 0.1, (100, 13)))
+    (window,) = rows(watched, drift)
+    assert not window.drifted and window.why.endswith(NO_EMBEDDINGS)
 
 
 def test_old_windows_go_with_their_answers(watched, rng):

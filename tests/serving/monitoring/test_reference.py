@@ -9,7 +9,7 @@ import pytest
 from serving.monitoring import reference as module
 from serving.monitoring.reference import References, names_of, of_table
 from serving.monitoring.scores import MOST_SCORES, STEPS, kept
-from tests.serving.monitoring.conftest import CLASSES, logits_of, register, table_of
+from tests.serving.monitoring.conftest import CLASSES, golden_with, logits_of, register, table_of
 
 HEADS = ["digit=0", "digit=1", "digit=2", "colour=red", "colour=blue"]
 CASES = {
@@ -75,5 +75,21 @@ def test_of_a_large_set_some_images_of_every_class_are_the_reference(watched, mo
     assert 200 <= some.images <= 300 and some.kept.choice == whole.choice[:: -(-1000 // some.images)]
 
 
-def test_a_model_without_predictions_has_no_reference(watched):
+def test_a_model_without_predictions_and_embeddings_has_no_reference(watched):
     assert References(watched.store).of(register(watched, 2, 0.1, predictions=None)) is None
+
+
+def test_embeddings_are_a_reference_with_predictions_and_without(watched, rng):
+    embeddings = rng.normal(size=(40, 13)).astype("f4")
+    golden = golden_with(watched, embeddings)
+    alone = References(watched.store).of(register(watched, 2, 0.1, predictions=None, measurement=None, golden=golden))
+    assert alone.kept[:3] == (None, None, None) and alone.images == 40 and alone.set_digest is None
+    both = References(watched.store).of(register(watched, 3, 0.1, golden=golden))
+    assert len(both.kept.choice) == 1000
+    np.testing.assert_array_equal(both.kept.embedding, embeddings)
+
+
+@pytest.mark.parametrize("embeddings", [[[np.nan, 1.0]], [1.0, 2.0], np.empty((0, 13)), np.empty((5, 0))])
+def test_what_a_worker_sends_as_embeddings_and_is_none_is_no_reference(watched, embeddings):
+    golden = golden_with(watched, embeddings)
+    assert References(watched.store).of(register(watched, 2, 0.1, predictions=None, golden=golden)) is None
