@@ -13,6 +13,7 @@ from models.manifest import Manifest, preprocessing, read_manifest
 from serving.answers import Answer, Asked, Teller, teller
 from serving.engines.engine import Engine, EngineError, Logits
 from serving.engines.gate import Limits, judge
+from serving.monitoring.scores import of_masks
 from serving.package import BadCandidate
 from serving.preparation import engine_of, folder_of, golden_of
 from serving.store import Store, require_whole
@@ -47,11 +48,15 @@ class Bundle:
         return self.shape.read(data)
 
     def answers(self, pixels: Sequence[Pixels], asked: Sequence[Asked]) -> tuple[Logits, list[Answer]]:
-        """Of fitted images (height, width, channels); an answer that is no number says so."""
+        """Of fitted images (height, width, channels); an answer that is no number says so.
+
+        The logits are for the monitoring: of masks what it keeps of them, since all are too much to keep.
+        """
         logits = self.engine(np.stack(pixels))
         finite = [bool(np.isfinite(own).all()) for own in logits]
         told = self.tell(logits if all(finite) else np.nan_to_num(logits), asked)
-        return logits, [own if good else {"error": NOT_FINITE} for own, good in zip(told, finite, strict=True)]
+        kept = of_masks(logits) if self.manifest.task == "segmentation" else logits
+        return kept, [own if good else {"error": NOT_FINITE} for own, good in zip(told, finite, strict=True)]
 
 
 def load(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE, GOLDEN = "package.json", "golden.safetensors"  # serving.packing writes them
-EMBEDDINGS = "embeddings"  # beside the golden batch, of many more images: serving.monitoring.embedding
+EMBEDDINGS, MASKS = "embeddings", "masks"  # beside the golden batch, of many more images: serving.monitoring
 Put = Callable[[Path], str]  # brings a file to the store; answers its sha256
 
 

@@ -209,10 +209,10 @@ class Serving:
         task.add_done_callback(self._watching.discard)
 
     def _told(self, bundle: Bundle, batch: Sequence[Item], logits: Logits) -> None:
-        now, clock, values = time.time(), time.monotonic(), logits.ndim == 2
+        now, clock = time.time(), time.monotonic()
         answered = [
             Answered(item.key, bundle.endpoint, bundle.generation, bundle.model_id, bundle.role, now, item.sha256,
-                     own if values else None, bundle.manifest.temperature, item.embedding, 1000 * (clock - item.began))
+                     own, bundle.manifest.temperature, item.embedding, 1000 * (clock - item.began))
             for item, own in zip(batch, logits, strict=True)
         ]  # fmt: skip
         self._record(answered, len(self._endpoints[bundle.endpoint].lanes[bundle.role].batcher.waiting))

@@ -12,8 +12,9 @@ from datamodule.data import ImageData
 from datamodule.statistics import spread_out
 from models.callbacks import Concluding
 from models.task import ImageTask
-from serving.delivery import EMBEDDINGS, GOLDEN, PACKAGE
+from serving.delivery import EMBEDDINGS, GOLDEN, MASKS, PACKAGE
 from serving.monitoring.embedding import embed
+from serving.monitoring.scores import of_masks
 from serving.version import code_version
 from utils.files import write_whole
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from models.outcome import Outcome
 
 MOST_IMAGES, MOST_LOGITS = 32, 1 << 20  # of the golden batch
-MOST_EMBEDDED = 2_000  # images
+MOST_SEEN = 2_000  # images that drift is judged by
 SPLIT = ("salt", "val_share", "test_share", "n_samples")
 
 
@@ -31,7 +32,8 @@ class Pack(Concluding):
     def concluded(self, outcome: "Outcome", task: ImageTask, data: ImageData) -> None:
         folder = outcome.run.folder
         split = "test" if "test" in outcome.evaluations else "val" if "val" in outcome.evaluations else None
-        write_whole(folder / GOLDEN, save(reference(data, split or "train") | golden(task, data, split or "train")))
+        seen = split or "train"
+        write_whole(folder / GOLDEN, save(reference(task, data, seen) | golden(task, data, seen)))
         package = {
             "measurement": None if split is None else measurement(outcome.evaluations[split], data, split),
             "split": {name: getattr(data, name) for name in SPLIT},
@@ -47,11 +49,17 @@ def measurement(evaluation: Any, data: ImageData, split: str) -> dict[str, Any]:
     return {"set_digest": seen.digest, "split": split, "images": len(seen), "figures": figures}
 
 
-def reference(data: ImageData, split: str) -> dict[str, Tensor]:
-    """The embeddings (images, values) of many images, which a server holds those it is sent against."""
-    rows = spread_out(data.inventory.rows(split), MOST_EMBEDDED)
-    found = [embed(image) for stored in data.rows_dataloader(rows, "reference") for image in stored.image.numpy()]
-    return {EMBEDDINGS: torch.tensor(np.array(found), dtype=torch.float32)}
+@torch.inference_mode()
+def reference(task: ImageTask, data: ImageData, split: str) -> dict[str, Tensor]:
+    """What a server holds today's images, and masks, against: of many images, (images, values) each."""
+    rows, device = spread_out(data.inventory.rows(split), MOST_SEEN), next(task.parameters()).device
+    found: dict[str, list[Any]] = {EMBEDDINGS: [], MASKS: []}
+    for stored in data.rows_dataloader(rows, "reference"):
+        found[EMBEDDINGS] += [embed(image) for image in stored.image.numpy()]
+        if task.name == "segmentation":
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(stored, device, 0))
+            found[MASKS] += [*of_masks(task.eval()(batch.image).float().cpu().numpy())]
+    return {name: torch.tensor(np.array(own), dtype=torch.float32) for name, own in found.items() if own}
 
 
 @torch.inference_mode()

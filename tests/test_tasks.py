@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 from sklearn.datasets import load_digits, load_sample_image
 
 SMALL = ("trainer.speed=fp32", "trainer.threads=1", "logger.tensorboard=null", "run_name=one", "models.num_filters=8",
@@ -165,10 +166,14 @@ def segmenting(shapes: Path, *options: str) -> tuple[str, ...]:
 
 
 def test_segmentation_learns_shapes_on_photos(command, tmp_path, shapes):
-    done = command(*segmenting(shapes, "trainer.max_epochs=8", "run_name=one"))
+    packed = "+callback.package._target_=serving.packing.Pack"  # as a job has it
+    done = command(*segmenting(shapes, "trainer.max_epochs=8", "run_name=one", packed))
     assert done.returncode == 0, done.stderr
     assert metrics(tmp_path)["test/mean_iou"] > 0.6 and "Mean IoU" in done.stdout
     assert np.mean([float(row["iou:disc"]) for row in predictions(tmp_path)]) > 0.5
+    shown = load_file(tmp_path / "logs/default/one/golden.safetensors")["masks"]
+    assert len(shown) == len(predictions(tmp_path)) and (shown[:, 3] > 1 / 3).all() and (shown[:, 3] <= 1).all()
+    assert shown[:, :3].sum(1) == pytest.approx(1, abs=1e-5) and 0.02 < shown[:, 1].mean() < 0.5
     done = command("predict.py", f"source={shapes / 'images'}", f"logs={tmp_path / 'logs'}", f"output={tmp_path}/p.csv")
     assert done.returncode == 0, done.stderr
     for row in predictions(tmp_path):

@@ -15,8 +15,8 @@ class Answered:
 
     id: 32 hex digits; a shadow's may be that of the live answer to the same request. at: seconds since 1970.
     image_sha256: of the bytes as they were sent, so that answers of several models to one image, and what a person says
-    of it later, find each other. logits: (classes,) or (targets,), None for masks. embedding: of the image. latency_ms:
-    from the whole upload to the answer.
+    of it later, find each other. logits: (classes,) or (targets,), of masks what serving.monitoring.scores.of_masks
+    made of them. embedding: of the image. latency_ms: from the whole upload to the answer.
     """
 
     id: str
@@ -26,7 +26,7 @@ class Answered:
     role: Role
     at: float
     image_sha256: str
-    logits: NDArray[np.float32] | NDArray[Any] | None
+    logits: NDArray[np.float32] | NDArray[Any]
     temperature: float | list[float] | None
     embedding: NDArray[np.float64] | None
     latency_ms: float

@@ -67,7 +67,7 @@ def _tested(reference: Kept, window: Kept, names: Sequence[str]) -> Iterator[lis
         then, now = in_steps(reference.confidence), in_steps(window.confidence)
         yield [_numbers("the mean confidence is", then, now)]
     if reference.scores is not None and window.scores is not None:
-        kind = "mean" if reference.choice is None else "mean score"
+        kind = _kind(reference)
         pairs = zip(names, reference.scores.T, window.scores.T, strict=True)
         yield [_numbers(f"the {kind} of {name} is", then, now) for name, then, now in pairs]
     if embeddings := _embeddings(reference, window):
@@ -80,6 +80,13 @@ def _embeddings(reference: Kept, window: Kept) -> tuple[Array, Array] | None:
     """Of both, where they tell of the same values: another version's reference is none."""
     then, now = reference.embedding, window.embedding
     return None if then is None or now is None or then.shape[1] != now.shape[1] else (then, now)
+
+
+def _kind(reference: Kept) -> str:
+    """What the scores are."""
+    if reference.confidence is None:
+        return "mean"
+    return "mean share" if reference.choice is None else "mean score"
 
 
 def _numbers(what: str, then: Array, now: Array) -> Finding:

@@ -148,18 +148,14 @@ def _row(one: Answered) -> dict[str, Any]:
 
 
 def _said(task: str, classes: Sequence[str], own: Sequence[Answered]) -> Iterator[dict[str, Any]]:
-    """choice, confidence and scores of each answer; of masks and of what is no number, none."""
-    usable = [place for place, one in enumerate(own) if _is_usable(one)]
+    """choice, confidence and scores of each answer; of what is no number, none."""
+    usable = [place for place, one in enumerate(own) if np.isfinite(one.logits).all()]
     found = Kept(None, None, None)
-    if usable and task != "segmentation":
-        logits = np.stack([np.ravel(own[place].logits) for place in usable])  # type: ignore[arg-type]
+    if usable:
+        logits = np.stack([np.ravel(own[place].logits) for place in usable])
         found = kept(task, classes, logits, own[usable[0]].temperature)
     parts = [None if part is None else np.asarray(part).tolist() for part in (getattr(found, name) for name in SAID)]
     where = {place: number for number, place in enumerate(usable)}
     for place in range(len(own)):
         told = [None if part is None or place not in where else part[where[place]] for part in parts]
         yield dict(zip(SAID, told, strict=True))
-
-
-def _is_usable(one: Answered) -> bool:
-    return one.logits is not None and bool(np.isfinite(one.logits).all())

@@ -9,18 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from datamodule.heads import heads_in
 from datamodule.inventory import SEVERAL
-from serving.delivery import EMBEDDINGS
-from serving.monitoring.scores import LONGEST, Kept, stepped, sureness
+from serving.delivery import EMBEDDINGS, MASKS
+from serving.monitoring.scores import LONGEST, Kept, kept, stepped, sureness
+from serving.promotion import Measured
 from serving.store import Store
 from serving.tables import evaluation
 
 Array = NDArray[Any]
 Rows = Sequence[dict[str, str]]
 
+NOTHING = Kept(None, None, None)
 MOST_CACHED = 16  # models
 MOST_IMAGES = 5_000  # of a reference
 
@@ -61,11 +63,15 @@ class References:
             digest = connection.execute(query).scalar()
             measured = self.store.measured(connection, number, digest) if digest else None
             row = self.store.row(connection, number)
-        table = None if measured is None or row.task == "segmentation" else measured.table()
-        rows, names = [] if table is None else some_of(table), names_of(row.classes)
-        answers = of_table(row.task, names, rows) if rows else Kept(None, None, None)
-        kept = answers._replace(embedding=self._brought(row.golden_sha256, EMBEDDINGS))
-        return None if all(part is None for part in kept) else Reference(kept, names, digest)
+        names = names_of(row.task, row.classes)
+        answers = self._masks(row, names) if row.task == "segmentation" else _answers(measured, names)
+        whole = answers._replace(embedding=self._brought(row.golden_sha256, EMBEDDINGS))
+        return None if all(part is None for part in whole) else Reference(whole, names, digest)
+
+    def _masks(self, row: Row[Any], names: Sequence[str]) -> Kept:
+        """Brought beside the golden batch, since a table of masks says how right they are, not what they show."""
+        found = self._brought(row.golden_sha256, MASKS)
+        return NOTHING if found is None or found.shape[1] != len(names) + 1 else kept(row.task, names, found, None)
 
     def _brought(self, golden: str | None, name: str) -> Array | None:
         """(images, values) that a model brought beside its golden batch; None where it did not, or not as numbers."""
@@ -75,14 +81,22 @@ class References:
         return found if found is not None and found.ndim == 2 and found.size and np.isfinite(found).all() else None
 
 
+def _answers(measured: Measured | None, names: Sequence[str]) -> Kept:
+    table = None if measured is None else measured.table()
+    rows = [] if table is None else some_of(table)
+    return of_table(measured.task, names, rows) if measured is not None and rows else NOTHING
+
+
 def some_of(table: str) -> list[dict[str, str]]:
     """The rows of a CSV; of very many every so many-th, since they may be ordered by class."""
     every = 1 + table.count("\n") // MOST_IMAGES
     return list(islice(csv.DictReader(io.StringIO(table)), 0, None, every))
 
 
-def names_of(classes: Sequence[str]) -> list[str]:
-    """Of the scores' columns; a single target may have no name."""
+def names_of(task: str, classes: Sequence[str]) -> list[str]:
+    """Of the scores' columns; a single target may have no name, a single class of masks has a background."""
+    if task == "segmentation" and len(classes) == 1:
+        return ["background", *classes]
     return list(classes) or ["value"]
 
 

@@ -9,14 +9,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.monitoring import monitor as module
 from serving.monitoring.drift import NO_EMBEDDINGS
 from serving.monitoring.monitor import Monitor
+from serving.monitoring.scores import of_masks
 from serving.monitoring.windows import Place, Windows
 from serving.tables import drift, prediction
+from tests.serving.conftest import put
+from tests.serving.material import manifest, weights
 from tests.serving.monitoring.conftest import answered, golden_with, logits_of, register
 
 SHIFTED = {"shares": [0.6, 0.2, 0.2]}
@@ -67,13 +71,13 @@ def test_answers_are_written_by_themselves_and_at_the_end(watched, rng, make_mon
     assert len(rows(watched)) == 6
 
 
-def test_masks_infinite_logits_and_unknown_models_hold_nobody_back(watched, rng):
-    good, mask, broken, foreign = answered(logits_of(rng, 4))
+def test_infinite_logits_and_unknown_models_hold_nobody_back(watched, rng):
+    good, broken, foreign = answered(logits_of(rng, 3))
     broken = replace(broken, logits=np.array([np.nan, 0, 1], "f4"))
-    watched.monitor.record([good, replace(mask, logits=None), broken, replace(foreign, model_id=99)])
+    watched.monitor.record([good, broken, replace(foreign, model_id=99)])
     watched.monitor.flush()
-    assert [row.choice is None for row in rows(watched)] == [False, True, True]
-    assert rows(watched)[2].scores is None
+    assert [row.choice is None for row in rows(watched)] == [False, True]
+    assert rows(watched)[1].scores is None
 
 
 def test_what_a_database_that_is_down_does_not_take_is_written_later(watched, rng):
@@ -128,7 +132,11 @@ def test_old_answers_and_too_many_go(watched, rng, make_monitor):
 def fed(parts, rng, count, **how):
     """Answers given to the monitor and written."""
     shift = {key: how.pop(key) for key in ("shares", "sharpness") if key in how}
-    parts.monitor.record(answered(logits_of(rng, count, **shift), **how))
+    fed_with(parts, logits_of(rng, count, **shift), **how)
+
+
+def fed_with(parts, logits, **how):
+    parts.monitor.record(answered(logits, **how))
     parts.monitor.flush()
 
 
@@ -192,6 +200,34 @@ def test_images_that_drift_are_told_though_the_answers_stay_as_they_were(watched
     assert [row.drifted for row in rows(watched, drift)] == [False, True]
     assert "drift: the images' mean " in rows(watched, drift)[1].why
     assert rows(watched)[-1].embedding == embeddings[-1].tolist()
+
+
+def masks(rng, count, disc=0.2):
+    """Of logits of backgrounds with a disc of some size: as the monitoring keeps them."""
+    down, across = np.mgrid[:20, :20]
+    away = np.hypot(down - 10, across - 10) < 20 * np.sqrt(rng.normal(disc, 0.03, (count, 1, 1)).clip(0.01) / np.pi)
+    truth = np.stack([~away, away, np.zeros_like(away)], axis=1)
+    return of_masks(3.0 * truth + rng.normal(0, 1, truth.shape))
+
+
+def test_masks_drift_where_classes_cover_more_or_less_of_the_images(watched, rng):
+    described = json.loads(manifest(weights(3))) | {"task": "segmentation"}
+    brought = put(watched, save({"masks": masks(rng, 500)}))
+    number = register(watched, 3, 0.95, golden=brought, manifest=json.dumps(described), predictions=None)
+    watched.deployments.deploy(number, "me")
+    for disc in (0.2, 0.25):
+        fed_with(watched, masks(rng, 200, disc), generation=2, model_id=number)
+    assert [row.drifted for row in rows(watched, drift)] == [False, True]
+    assert "drift: the mean share of " in rows(watched, drift)[1].why
+    kept = rows(watched)[-1]
+    assert kept.choice is None and 0.5 < kept.confidence < 1 and sum(kept.scores) == pytest.approx(1, abs=0.01)
+
+
+def test_masks_without_a_reference_are_kept_without_drift(watched, rng):
+    described = json.loads(manifest(weights(3))) | {"task": "segmentation"}
+    number = register(watched, 3, 0.95, manifest=json.dumps(described))
+    fed_with(watched, masks(rng, 250), generation=2, model_id=number)
+    assert rows(watched, drift) == [] and rows(watched)[0].scores
 
 
 def test_of_a_window_that_began_before_images_had_embeddings_the_answers_are_judged_alone(watched, rng):

@@ -2,13 +2,17 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from serving.monitoring import reference as module
 from serving.monitoring.reference import References, names_of, of_table
 from serving.monitoring.scores import MOST_SCORES, STEPS, kept
+from tests.serving.conftest import put
+from tests.serving.material import manifest, weights
 from tests.serving.monitoring.conftest import CLASSES, golden_with, logits_of, register, table_of
 
 HEADS = ["digit=0", "digit=1", "digit=2", "colour=red", "colour=blue"]
@@ -51,12 +55,23 @@ def test_of_very_many_classes_choice_and_confidence_are_kept_alone(rng):
 
 
 def test_a_single_target_without_a_name_has_one():
-    assert names_of([]) == ["value"] and names_of(["price"]) == ["price"]
+    assert names_of("regression", []) == ["value"] and names_of("regression", ["price"]) == ["price"]
+
+
+@pytest.mark.parametrize("brought", [np.ones((5, 3), "f4"), np.ones((5, 5), "f4"), np.full((5, 4), np.nan, "f4")])
+def test_masks_of_other_classes_are_no_reference(watched, brought):
+    described = json.dumps(json.loads(manifest(weights(2))) | {"task": "segmentation"})
+    own = {"predictions": None, "manifest": described}
+    assert (
+        References(watched.store).of(register(watched, 2, 0.1, golden=put(watched, save({"masks": brought})), **own))
+        is None
+    )
+    sound = register(watched, 2, 0.1, golden=put(watched, save({"masks": np.ones((5, 4), "f4")})), **own)
+    assert References(watched.store).of(sound).kept.scores.shape == (5, 3)
 
 
 def test_the_first_evaluation_is_the_reference_not_one_on_another_models_set(watched):
     from serving.package import Measurement
-    from tests.serving.conftest import put
     from tests.serving.material import OTHER_SET, SET
 
     other = logits_of(np.random.default_rng(9), 30)
