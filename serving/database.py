@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0003"
+NEWEST = "0004"
 ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres; SQLite has one writer anyway
 
 # Older versions can corrupt a database in WAL mode when two connections write and checkpoint at once (fixed in 3.51.3).

@@ -1,7 +1,8 @@
 """The queue: jobs with priorities, leases and fences. Every arrow of its state machine is one conditional update.
 
 queued → running → succeeded | failed | cancelled; when the lease runs out, running → queued again, or dead after too
-many attempts. A claim raises the job's fence; whoever writes with a former one is late and gets Late.
+many attempts. A measuring that went wrong is queued again, too, and rests before its next attempt. A claim raises the
+job's fence; whoever writes with a former one is late and gets Late.
 """
 
 import time
@@ -24,10 +25,14 @@ class Late(ValueError):
 
 
 class Queue:
-    """The jobs of a store. Times are those of the server alone, so that no worker's clock matters."""
+    """The jobs of a store. Times are those of the server alone, so that no worker's clock matters.
+
+    rest_seconds: before the second attempt at a measuring that went wrong, before the third twice as long, and so on.
+    """
 
     def __init__(self, database: Database, lease_seconds: float = 30.0, max_attempts: int = 3) -> None:
         self.database, self.lease_seconds, self.max_attempts = database, lease_seconds, max_attempts
+        self.rest_seconds = 30.0
 
     def add(self, connection: Connection, kind: str, endpoint: str, overrides: Sequence[str], **facts: Any) -> int:
         """A queued job; its number. facts: sweep_id, subject_id, for_id, priority."""
@@ -38,7 +43,9 @@ class Queue:
     def claim(self, worker_id: int) -> dict[str, Any] | None:
         """The next job, leased to this worker; None where nothing waits. Higher priority first, then the older one."""
         self.expire()
-        waiting = select(job.c.id).where(job.c.state == "queued").order_by(job.c.priority.desc(), job.c.id).limit(1)
+        rested = or_(job.c.rests_until.is_(None), job.c.rests_until <= time.time())
+        waiting = select(job.c.id).where(job.c.state == "queued", rested)
+        waiting = waiting.order_by(job.c.priority.desc(), job.c.id).limit(1)
         while True:
             with self.database.write() as connection:
                 number = connection.execute(waiting).scalar()
@@ -59,6 +66,7 @@ class Queue:
                 attempt=job.c.attempt + 1,
                 lease_until=now + self.lease_seconds,
                 started=now,
+                rests_until=None,
                 error=None,
             )
         )
@@ -85,30 +93,40 @@ class Queue:
 
     def succeed(self, connection: Connection, number: int, fence: int, worker_id: int, model_id: int | None) -> None:
         """Within the transaction that keeps what the job made. Raises Late."""
-        ended = self.mine(number, fence, worker_id).values(
-            state="succeeded", model_id=model_id, ended=time.time(), lease_until=None
-        )
-        if connection.execute(ended).rowcount != 1:
-            raise Late(f"job {number} is no longer yours (fence {fence}): its result is not taken")
+        self._end(connection, number, fence, worker_id, state="succeeded", model_id=model_id, ended=time.time())
         step("job-succeeded")
 
-    def fail(self, number: int, fence: int, worker_id: int, error: str) -> None:
-        """The training itself went wrong: it would again. Raises Late."""
-        self._end(number, fence, worker_id, state="failed", error=error[-LONGEST_ERROR:], ended=time.time())
+    def fail(self, connection: Connection, number: int, fence: int, worker_id: int, error: str) -> str:
+        """What went wrong, and the state now. A training would go wrong again. Raises Late.
+
+        A measuring is tried again after a rest, as often as other jobs: a decision waits for it, another worker may
+        have the images that this one lacks, and it costs minutes, not hours.
+        """
+        said, now = error[-LONGEST_ERROR:], time.time()
+        again = self.mine(number, fence, worker_id).where(
+            job.c.kind == "evaluate", job.c.attempt < job.c.max_attempts, ~job.c.cancel_requested
+        )
+        rest = {"lease_until": None, "rests_until": now + self.rest_seconds * job.c.attempt}
+        if connection.execute(again.values(state="queued", error=said, **rest)).rowcount == 1:
+            return "queued"
+        self._end(connection, number, fence, worker_id, state="failed", error=said, ended=now)
+        return "failed"
 
     def release(self, number: int, fence: int, worker_id: int) -> None:
         """The worker gives the job back, as when it is shut down: the attempt does not count. Raises Late."""
-        self._end(number, fence, worker_id, state="queued", worker_id=None, attempt=job.c.attempt - 1)
+        with self.database.write() as connection:
+            before = job.c.attempt - 1
+            self._end(connection, number, fence, worker_id, state="queued", worker_id=None, attempt=before)
 
     def stopped(self, number: int, fence: int, worker_id: int) -> None:
         """The worker has done what a cancellation asked for. Raises Late."""
-        self._end(number, fence, worker_id, state="cancelled", ended=time.time())
-
-    def _end(self, number: int, fence: int, worker_id: int, /, **values: Any) -> None:
         with self.database.write() as connection:
-            ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)
-            if connection.execute(ended).rowcount != 1:
-                raise Late(f"job {number} is no longer yours (fence {fence})")
+            self._end(connection, number, fence, worker_id, state="cancelled", ended=time.time())
+
+    def _end(self, connection: Connection, number: int, fence: int, worker_id: int, /, **values: Any) -> None:
+        ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)
+        if connection.execute(ended).rowcount != 1:
+            raise Late(f"job {number} is no longer yours (fence {fence}): what you say of it is not taken")
 
     def cancel(self, number: int) -> str:
         """A waiting job ends at once, a running one as soon as its worker hears of it; the state now."""
@@ -123,7 +141,8 @@ class Queue:
     def retry(self, number: int) -> str:
         """Puts a job that ended without success back into the queue; the state now."""
         again = update(job).where(job.c.id == number, job.c.state.in_(("failed", "cancelled", "dead")))
-        fresh = {"state": "queued", "attempt": 0, "cancel_requested": False, "ended": None, "error": None}
+        fresh = {"state": "queued", "attempt": 0, "cancel_requested": False}
+        fresh |= dict.fromkeys(("rests_until", "ended", "error"))
         with self.database.write() as connection:
             changed = connection.execute(again.values(**fresh, worker_id=None)).rowcount
             state = str(self._row(connection, number).state)

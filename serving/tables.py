@@ -73,6 +73,7 @@ job = Table(
     Column("worker_id", ForeignKey("worker.id")),
     Column("fence", Integer, nullable=False),  # grows with each claim; a write that carries a former one is refused
     Column("lease_until", Float),
+    Column("rests_until", Float),  # no attempt before
     Column("cancel_requested", Boolean, nullable=False),
     Column("model_id", Integer),
     Column("error", Text),

@@ -107,8 +107,8 @@ def add_workers(routes: Routes, workers: Workers, queue: Queue, completion: Comp
 
     @routes.add("POST", "/api/jobs/{number}/fail", "worker")
     def fail(number: Key, said: Failure, request: Request) -> dict[str, str]:
-        queue.fail(number, said.fence, caller(request, said.worker).id, said.error)
-        return {"state": "failed"}
+        """A training ends; a measuring is queued again, some times."""
+        return {"state": completion.failed(number, said.fence, caller(request, said.worker), said.error)}
 
     @routes.add("POST", "/api/jobs/{number}/release", "worker")
     def release(number: Key, said: Mine, request: Request) -> dict[str, str]:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from serving.completion import NOT_MEASURABLE, NOT_MEASURED
 from serving.deployments import Conflict
 from serving.jobs import Late
 from serving.package import BadCandidate, Measurement, Package
@@ -99,6 +100,34 @@ def test_a_deployed_model_measured_on_yet_another_set_is_left_to_a_person(parts)
     assert not verdict.promote and live(parts) == deployed
     assert "a person decides" in parts.store.get(new)["verdict"]["why"]
     assert parts.queue.every(state="queued") == []
+
+
+def test_a_measuring_that_goes_wrong_is_tried_again_and_then_it_is_decided(parts):
+    trained(parts, 0.5, seed=1, set_digest=SET)
+    new, _ = trained(parts, 0.4, seed=2, set_digest=OTHER_SET)
+    parts.queue.rest_seconds = -1.0
+    job, worker = claimed_evaluation(parts)
+    assert parts.completion.failed(job["id"], job["fence"], worker, "no images here") == "queued"
+    assert parts.store.get(new)["verdict"]["why"] == NOT_MEASURED
+    job, worker = claimed_evaluation(parts)
+    found = Measurement(set_digest=OTHER_SET, split="test", images=100, figures={"accuracy": 0.3})
+    assert parts.completion.measured(job["id"], job["fence"], worker, found).promote and live(parts) == new
+
+
+def test_a_measuring_that_goes_wrong_every_time_leaves_it_to_a_person_who_may_start_it_again(parts):
+    deployed, _ = trained(parts, 0.5, seed=1, set_digest=SET)
+    new, _ = trained(parts, 0.4, seed=2, set_digest=OTHER_SET)
+    parts.queue.rest_seconds = -1.0
+    for _ in range(3):
+        job, worker = claimed_evaluation(parts)
+        parts.completion.failed(job["id"], job["fence"], worker, "no images here")
+    assert parts.store.get(new)["verdict"] == {"promote": False, "why": NOT_MEASURABLE} and live(parts) == deployed
+    with pytest.raises(Late):
+        parts.completion.failed(job["id"], job["fence"], worker, "no images here")
+    parts.queue.retry(job["id"])
+    job, worker = claimed_evaluation(parts)
+    found = Measurement(set_digest=OTHER_SET, split="test", images=100, figures={"accuracy": 0.3})
+    assert parts.completion.measured(job["id"], job["fence"], worker, found).promote and live(parts) == new
 
 
 def claimed_evaluation(parts):

@@ -67,7 +67,7 @@ def test_a_lost_workers_job_goes_to_another_and_its_late_writes_are_refused(part
     assert (again["id"], again["attempt"], again["fence"]) == (lost["id"], 2, lost["fence"] + 1)
     writes = (
         lambda: queue.progress(lost["id"], lost["fence"], worker_id, []),
-        lambda: queue.fail(lost["id"], lost["fence"], worker_id, "late"),
+        lambda: failed(queue, lost, worker_id),
         lambda: queue.release(lost["id"], lost["fence"], worker_id),
         lambda: queue.stopped(lost["id"], lost["fence"], worker_id),
     )
@@ -92,6 +92,50 @@ def test_a_job_whose_workers_are_always_lost_is_dead_and_can_be_tried_again(queu
     assert queue.get(number)["state"] == "dead"
     assert queue.retry(number) == "queued"
     assert queue.claim(worker_id)["attempt"] == 1
+
+
+def failed(queue, job, worker_id) -> str:
+    with queue.database.write() as connection:
+        return queue.fail(connection, job["id"], job["fence"], worker_id, "the disk is full")
+
+
+def test_a_training_that_went_wrong_is_not_tried_again_by_itself(queue, worker_id):
+    (number,) = add(queue, 0)
+    assert failed(queue, queue.claim(worker_id), worker_id) == "failed"
+    row = queue.get(number)
+    assert (row["state"], row["error"]) == ("failed", "the disk is full") and row["ended"]
+    assert queue.claim(worker_id) is None
+
+
+def add_measuring(queue) -> int:
+    with queue.database.write() as connection:
+        return queue.add(connection, "evaluate", "main", [], priority=9)
+
+
+def test_a_measuring_that_went_wrong_rests_and_holds_up_nobody(queue, worker_id):
+    number, (training,) = add_measuring(queue), add(queue, 0)
+    before = time.time()
+    assert failed(queue, queue.claim(worker_id), worker_id) == "queued"
+    row = queue.get(number)
+    assert row["error"] == "the disk is full" and row["rests_until"] >= before + queue.rest_seconds
+    assert queue.claim(worker_id)["id"] == training and queue.claim(worker_id) is None
+    assert queue.cancel(number) == "cancelled" and queue.retry(number) == "queued"
+    assert queue.claim(worker_id)["id"] == number  # whom a person starts does not rest
+
+
+def test_a_measuring_is_tried_as_often_as_other_jobs_and_then_fails(queue, worker_id):
+    number = add_measuring(queue)
+    queue.rest_seconds = -1.0  # it is over at once
+    states = [failed(queue, queue.claim(worker_id), worker_id) for _ in range(queue.max_attempts)]
+    assert states == ["queued"] * (queue.max_attempts - 1) + ["failed"] and queue.claim(worker_id) is None
+    assert (queue.get(number)["state"], queue.get(number)["attempt"]) == ("failed", queue.max_attempts)
+
+
+def test_a_measuring_that_somebody_cancels_is_not_tried_again(queue, worker_id):
+    add_measuring(queue)
+    job = queue.claim(worker_id)
+    queue.cancel(job["id"])
+    assert failed(queue, job, worker_id) == "failed"
 
 
 def test_progress_renews_the_lease_and_after_a_pause_of_the_server_all_get_time(queue, worker_id):
