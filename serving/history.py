@@ -36,13 +36,15 @@ def seal(line: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def broken(lines: list[dict[str, Any]]) -> int | None:
+def broken(lines: list[dict[str, Any]], known: dict[str, Any] | None = None) -> int | None:
     """The number of the first line that is not what was written, or after which one is missing; None if all is well.
 
-    lines: all of them, oldest first.
+    lines: oldest first, all of them; or from one on that is `known` from an earlier look, at which all was well.
     """
-    previous = BEGINNING
-    for place, line in enumerate(lines, 1):
+    if known is not None and lines[:1] != [known]:
+        return int(known["number"])
+    number, previous = (0, BEGINNING) if known is None else (known["number"], known["digest"])
+    for place, line in enumerate(lines if known is None else lines[1:], number + 1):
         if (line["number"], line["previous"], line["digest"]) != (place, previous, seal(line)):
             return place
         previous = line["digest"]

@@ -93,6 +93,9 @@ def add_deployments(routes: Routes, deployments: Deployments) -> None:
         return deployments.history(limit, before)
 
     @routes.add("GET", "/api/history/check", "viewer")
-    def check() -> dict[str, int | None]:
-        """broken_at: the first line that is not what was written; null if all is well."""
-        return {"broken_at": deployments.broken()}
+    def check(whole: bool = True) -> dict[str, int | None]:
+        """broken_at: the first line that is not what was written; null if all is well.
+
+        whole=false looks at the lines that are new since this server last found all well.
+        """
+        return {"broken_at": deployments.broken(whole)}

@@ -1,5 +1,5 @@
 // What happened, in the words in which it was decided.
-import { at, button, el, fill, hash, keyed, when } from "./dom.js";
+import { at, attempt, button, el, fill, hash, keyed, when } from "./dom.js";
 import { get } from "./api.js";
 
 const STEP = 30;
@@ -16,8 +16,15 @@ let asked = STEP;
 export async function refreshHistory(models) {
   lines = await get(`/api/history?limit=${asked}`);
   drawHistory(models);
-  const { broken_at: broken } = await get("/api/history/check");
-  fill(at("sealed"), broken === null ? "Each line is sealed with the hash of the one before; all of them are as they were written." : `Line ${broken} was tampered with.`);
+  await check(false);
+}
+
+// Every line on demand, else those that are new to the server.
+async function check(whole) {
+  const { broken_at: broken } = await get(`/api/history/check?whole=${whole}`);
+  const well = whole ? "All lines were checked just now and are as they were written." : "Each line is sealed with the hash of the one before.";
+  fill(at("sealed"), broken === null ? `${well} ` : `Line ${broken} was tampered with. `,
+    button("Check all lines", (event) => attempt(() => check(true), event.currentTarget), { kind: "small", "data-testid": "check", "data-keep": "check" }));
   at("sealed").className = broken === null ? "note" : "note failure";
 }
 

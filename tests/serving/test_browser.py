@@ -197,6 +197,14 @@ def test_a_push_that_never_comes_is_repaired_by_asking(open_parts, opened):
         page.until(DEPLOYED, parts.deployments.get("main")["file_sha256"], seconds=15)
 
 
+def test_all_lines_of_the_history_are_checked_where_a_person_asks_for_it(api, opened):
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    sealed = "document.getElementById('sealed').textContent"
+    page.until(sealed, lambda text: text.startswith("Each line is sealed"))
+    page.click("check")
+    page.until(sealed, lambda text: text.startswith("All lines were checked just now"))
+
+
 def test_a_person_does_on_the_page_what_the_store_can_do(api, opened):
     first, second = (
         api["operator"].post("/api/models", json=packaged(api.parts, 0.5 - seed / 10, seed)).json()["model"]
