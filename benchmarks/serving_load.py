@@ -46,6 +46,7 @@ class Client(asyncio.Protocol):
     def __init__(self, requests: Sequence[bytes], first: int, seen: Seen, more: Callable[[], bool], told: Told | None):
         self.requests, self.place, self.seen, self.more, self.told = requests, first, seen, more, told
         self.buffer, self.wanted, self.status, self.began = bytearray(), 0, 0, 0.0
+        self.head = b""  # of the last answer, in small letters
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,9 +73,9 @@ class Client(asyncio.Protocol):
         end = self.buffer.find(END_OF_HEAD)
         if end < 0:
             return False
-        head = bytes(self.buffer[:end]).lower()
-        self.status = int(head[9:12])
-        length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+        self.head = bytes(self.buffer[:end]).lower()
+        self.status = int(self.head[9:12])
+        length = self.head.partition(b"content-length:")[2].partition(b"\r\n")[0]
         self.wanted = end + len(END_OF_HEAD) + int(length)
         return True
 

@@ -4,15 +4,17 @@ import asyncio
 import json
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from secrets import token_hex
 
 import pytest
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from serving.api import events
 from serving.api.events import Hub
+from serving.package import Package
 from tests.serving.conftest import packaged, served
 
 
@@ -169,6 +171,55 @@ def test_a_client_that_takes_nothing_is_cut_off_and_holds_up_nobody(open_parts, 
         while not room(address, secret):
             told(well, seconds=5)
             assert time.monotonic() < end
+
+
+async def arrived(address, secret, pages, generation, work) -> list[int]:
+    """The generation that each of many open pages has heard of last."""
+    place, options = address.replace("http", "ws") + "/api/events", {"subprotocols": ["evergreen", f"token.{secret}"]}
+
+    async def heard() -> int:
+        async with connect_async(place, open_timeout=60, **options) as talk:
+            opened.append(talk)
+            while (seen := json.loads(await talk.recv())).get("kind") != "state" or generation_in(seen) < generation:
+                pass
+            return generation_in(seen)
+
+    opened: list = []
+    async with asyncio.timeout(120):
+        listeners = [asyncio.create_task(heard()) for _ in range(pages)]
+        while len(opened) < pages:
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(work)
+        return await asyncio.gather(*listeners)
+
+
+def generation_in(state) -> int:
+    return state["deployments"][0]["generation"]
+
+
+def all_hear(open_parts, pages, deaf, deployments) -> None:
+    parts = open_parts(max_sockets=pages + deaf)
+    models = [parts.completion.register(Package(**packaged(parts, 0.5, seed)), "a test")[0] for seed in (1, 2)]
+    secret = parts.tokens.create("guest", "viewer")
+
+    def work() -> None:
+        for turn in range(deployments):
+            parts.deployments.deploy(models[(turn + 1) % 2], "me")
+
+    with served(parts) as address, ExitStack() as stack:
+        for _ in range(deaf):
+            stack.enter_context(stuck(address, secret))
+        last = 1 + deployments
+        assert asyncio.run(arrived(address, secret, pages, last, work)) == [last] * pages
+
+
+def test_all_open_pages_hear_what_went_live_beside_some_that_take_nothing(open_parts):
+    all_hear(open_parts, pages=20, deaf=2, deployments=5)
+
+
+@pytest.mark.soak
+def test_two_hundred_open_pages_hear_of_fifty_deployments_beside_twenty_that_take_nothing(open_parts):
+    all_hear(open_parts, pages=200, deaf=20, deployments=50)
 
 
 def room(address, secret) -> bool:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,9 +25,15 @@ ROLES = ("viewer", "worker", "operator", "admin")
 
 @pytest.fixture
 def server(launch, tmp_path):
-    """A server in a process of its own on which a model is live; its address, process, root and tokens."""
+    with started(launch, tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def started(launch, tmp_path, *more):
+    """A server in a process of its own: a client of an admin, the process, the store's root, a token for each role."""
     root = tmp_path / "store"
-    options = (f"serving.root={root}", "serving.port=0", "serving.local_workers=0", "engine=onnxruntime")
+    options = (f"serving.root={root}", "serving.port=0", "serving.local_workers=0", "engine=onnxruntime", *more)
     running = launch("serving/__main__.py", *options, EVERGREEN_VERSION="test-version")
     address = None
     while address is None:
