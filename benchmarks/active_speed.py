@@ -1,6 +1,6 @@
 """Query time against scikit-activeml on the same embeddings, CPU-seconds on one thread; and a million images alone.
 
-python -m benchmarks.active_speed --rival RIVAL_PYTHON [--million]
+python -m benchmarks.active_speed --rival RIVAL_PYTHON [--only max_herding] [--million]
 RIVAL_PYTHON: the python of an environment with scikit-activeml==1.0.1.
 """
 
@@ -146,10 +146,11 @@ def million(images: int = 1_000_000, count: int = 1000) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.active_speed", description=__doc__)
     parser.add_argument("--rival", help="python of an environment with scikit-activeml")
+    parser.add_argument("--only", choices=sorted({job.what for job in JOBS}), help="one strategy instead of all")
     parser.add_argument("--million", action="store_true", help="also a pool of a million")
     given = parser.parse_args()
     if given.rival:
-        for job in JOBS:
+        for job in [one for one in JOBS if given.only in (None, one.what)]:
             compared(job, given.rival)
     if given.million:
         million()

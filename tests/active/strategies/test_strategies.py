@@ -20,7 +20,7 @@ from active.strategies.max_herding import MaxHerding
 from active.strategies.prob_cover import ProbCover
 from active.strategies.radius import pure_radius
 from active.strategies.typiclust import TypiClust, typicality
-from active.strategies.uherding import UHerding, shrinking_width
+from active.strategies.uherding import UHerding, joint, shrinking_width
 from active.view import View, unit
 from active.worth import Worth, gumbel
 from tests.active.views import softmax, view
@@ -173,11 +173,27 @@ def test_herding_by_doubt_leaves_alone_what_the_model_is_sure_of():
     assert 40 <= found.rows[0] < 50
 
 
+def test_herding_by_doubt_does_not_take_for_covered_what_the_model_tells_apart():
+    probs = np.tile([0.6, 0.4, 0.0, 0.0], (30, 1))
+    probs[25:] = [0.0, 0.0, 0.6, 0.4]
+    label = np.full(30, -1)
+    label[0] = 0
+    seen = View(np.arange(30, dtype=np.uint64), label, unit(np.ones((30, 8))), probs)
+    assert UHerding().pick(seen, 1, np.random.default_rng(0)).rows[0] >= 25
+
+
+def test_joint_distances_are_the_mean_of_images_and_probabilities():
+    embedding, probs = unit(np.eye(3)[[0, 1, 0]]), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    rows = joint(embedding, probs)
+    assert ((rows[0] - rows[1:]) ** 2).sum(1) == pytest.approx([1, 1]) and rows.dtype == np.float32
+    assert ((rows[1] - rows[2]) ** 2).sum() == pytest.approx(2)
+
+
 def test_the_width_shrinks_as_labels_grow_dense():
     rows = unit(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [1.0, 0.0]]))
     assert shrinking_width(rows[:2], 0.9) == 0.9
     assert shrinking_width(rows, 0.9) == pytest.approx(np.linalg.norm(rows[0] - rows[2]), rel=1e-3)
-    assert shrinking_width(rows[:1], 0.9) == 0.9
+    assert shrinking_width(rows[:1], 0.9) == shrinking_width(rows[[0, 0]], 0.9) == 0.9
 
 
 def test_typicality_is_highest_in_the_middle():
