@@ -58,10 +58,11 @@ def optimizer_class(name: str) -> Callable[..., Optimizer]:
         return TORCH_OWN[own]
     from timm.optim import get_optimizer_class, list_optimizers  # type: ignore[attr-defined]
 
-    inner = name.lower().removeprefix("lookahead_")
+    plain = name.removeprefix("lookahead_")
+    inner = plain.lower()
     if inner not in list_optimizers():
         known = optimizer_names()
-        raise ValueError(f"optimizers.name={name}: timm and torch have no such optimizer; {nearest(name, known)}")
+        raise ValueError(f"optimizers.name={name}: timm and torch have no such optimizer; {nearest(plain, known)}")
     try:
         return get_optimizer_class(inner, bind_defaults=False)
     except (ImportError, AssertionError) as error:

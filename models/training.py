@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -126,8 +125,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def prepare_torch(limits: TrainerSettings) -> None:
-    """Threads, memory and determinism of this process; to be called before anything large is allocated."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # huge pages: a step frees and faults in the same blocks anew
+    """Threads and determinism of this process."""
     if limits.threads:
         torch.set_num_threads(limits.threads)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

@@ -12,6 +12,7 @@ const TITLES = {
 
 export let lines = [];
 let asked = STEP;
+let checked = null; // when a person last had all lines checked
 
 export async function refreshHistory(models) {
   lines = await get(`/api/history?limit=${asked}`);
@@ -22,7 +23,8 @@ export async function refreshHistory(models) {
 // Every line on demand, else those that are new to the server.
 async function check(whole) {
   const { broken_at: broken } = await get(`/api/history/check?whole=${whole}`);
-  const well = whole ? "All lines were checked just now and are as they were written." : "Each line is sealed with the hash of the one before.";
+  if (whole) checked = new Date().toLocaleTimeString();
+  const well = checked ? `All lines were checked at ${checked} and are as they were written.` : "Each line is sealed with the hash of the one before.";
   fill(at("sealed"), broken === null ? `${well} ` : `Line ${broken} was tampered with. `,
     button("Check all lines", (event) => attempt(() => check(true), event.currentTarget), { kind: "small", "data-testid": "check", "data-keep": "check" }));
   at("sealed").className = broken === null ? "note" : "note failure";

@@ -162,7 +162,7 @@ FOUR = ("sgd", "adamw", "lion", "lamb")
 def test_a_budget_bounds_the_longest_round(given, steps):
     rules = SearchSettings(rule="lowest_train_loss"), SearchSettings()
     for chosen in rules:
-        assert planned(Written({}), contestants(*FOUR), AutoSettings(**given), chosen)[-1].steps == steps
+        assert planned(Written({}), contestants(*FOUR), AutoSettings(**given), chosen)[-1].length == steps
 
 
 def test_what_leads_in_the_longest_round_wins_with_its_state():
