@@ -151,7 +151,8 @@ def _failures(
 
 
 def _heats(images: Sequence[Array], data: ImageData, net: nn.Module) -> Sequence[Array | None]:
-    """Where the network looks, drawn over what it sees of each image; None of a network that tells no such thing."""
+    """Where the network looks, drawn over what it sees of each image; None where nothing speaks for its answer, or the
+    network tells no such thing."""
     if not images:
         return []
     seen = np.stack([data.preprocessing.fit(image) for image in images])
@@ -160,4 +161,5 @@ def _heats(images: Sequence[Array], data: ImageData, net: nn.Module) -> Sequence
     heats = [grad_cam(net, part) for part in whole.split(HEATED_AT_ONCE)]
     if any(heat is None for heat in heats):
         return [None] * len(images)
-    return [overlaid(*pair) for pair in zip(seen, np.concatenate([*heats]), strict=True)]
+    pairs = zip(seen, np.concatenate([*heats]), strict=True)
+    return [overlaid(image, heat) if heat.any() else None for image, heat in pairs]

@@ -123,7 +123,7 @@ def failures(found: Sequence[Failure]) -> Section:
     ]
     note = "True → predicted class, the most confidently wrong first. A wrong label looks like this, too."
     if any(one.heat is not None for one in found):
-        note += " Beside each, what spoke for the predicted class (Grad-CAM)."
+        note += " Beside it, what spoke for the predicted class (Grad-CAM)."
     return Section("Failures", (Gallery(tuple(pictures)),), note)
 
 
@@ -193,7 +193,7 @@ def _bottom(intervals: Sequence[Interval | None]) -> float:
 
 
 def _sure(probability: float) -> str:
-    return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
+    return ">\u00a099.9\u00a0%" if probability > 0.999 else f"{100 * probability:.1f}\u00a0%"
 
 
 def _weakness(interval: Interval | None) -> float:

@@ -32,16 +32,18 @@ def worst_labels(found: Predictions, probs: Array, data: ImageData, heat: Heat) 
         image, worst = read(int(found.rows[place])), int(wrong[place].argmax())
         said = _called(wrong[place], found.target[place], probs[place], data.classes)
         pictures.append(_picture(image, data, int(found.rows[place]), said, heat(image, worst), wrong[place, worst]))
-    note = "The most confidently wrong label first; beside each image what spoke for that label (Grad-CAM)."
+    note = "The most confidently wrong label first; beside the image what spoke for that label, if anything (Grad-CAM)."
     if all(picture.beside is None for picture in pictures):
         note = "The most confidently wrong label first."
     return Section("Failures", (Gallery(tuple(pictures)),), f"{note} A wrong label looks like this, too.")
 
 
 def _called(wrong: Array, truth: Array, probs: Array, classes: Sequence[str]) -> str:
-    """Such as "misses cat (2.0 %), adds dog (91.0 %)"."""
+    """Such as "misses cat (2.0 %), adds dog (91.0 %)", no line ending before a %."""
     places = [place for place in np.argsort(-wrong, kind="stable")[:MOST_NAMED] if wrong[place] > 0]
-    told = [f"{'misses' if truth[place] else 'adds'} {classes[place]} ({100 * probs[place]:.1f} %)" for place in places]
+    told = [
+        f"{'misses' if truth[place] else 'adds'} {classes[place]} ({100 * probs[place]:.1f}\u00a0%)" for place in places
+    ]
     more = int((wrong > 0).sum()) - len(told)
     return ", ".join(told) + (f" and {more} more" if more else "")
 

@@ -16,7 +16,7 @@ function axis(own) {
   if (narrow() && own.categoryarray?.length > 12) own.showticklabels = false;
   return {
     gridcolor: color("--line"), zerolinecolor: color("--line"), linecolor: color("--line"), automargin: true,
-    ticks: "", tickfont: { color: color("--soft"), size: narrow() ? 10 : 11.5 }, fixedrange: narrow(), ...own,
+    ticks: "", tickfont: { color: color("--soft"), size: narrow() ? 10 : 11.5 }, fixedrange: narrow(), separatethousands: true, ...own,
     title: { standoff: 12, font: { color: color("--soft"), size: 12 }, ...own.title },
   };
 }

@@ -49,9 +49,10 @@ def test_the_position_is_asked_when_iteration_starts_and_not_later():
     assert rows_of(started) == rows_of(batches(rows=range(50)))[2:]
 
 
-def test_processes_cut_the_same_global_batches():
-    alone = rows_of(batches(size=12))
-    parts = [rows_of(batches(size=4, rank=rank, world=3)) for rank in range(3)]
+@pytest.mark.parametrize("weights", [None, np.linspace(0.01, 1, 50)], ids=["plain", "weighted"])
+def test_processes_cut_the_same_global_batches(weights):
+    alone = rows_of(batches(size=12, weights=weights))
+    parts = [rows_of(batches(size=4, rank=rank, world=3, weights=weights)) for rank in range(3)]
     assert [list(chain(*cut)) for cut in zip(*parts, strict=True)] == alone
 
 

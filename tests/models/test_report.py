@@ -172,7 +172,7 @@ def test_a_failure_tells_true_predicted_probability_and_file():
     failure = report.Failure(np.zeros((4, 4, 3), np.uint8), "test/cat/7.png", "cat", "dog", 0.9713)
     (gallery,) = blocks(report.failures([failure]), Gallery)
     shown = gallery.pictures[0]
-    assert (shown.title, shown.note, shown.share) == ("cat → dog", "97.1 % · 7.png", 0.9713)
+    assert (shown.title, shown.note, shown.share) == ("cat → dog", "97.1\u00a0% · 7.png", 0.9713)
     assert shown.hint == "test/cat/7.png: cat → dog"
 
 

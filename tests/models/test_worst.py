@@ -28,7 +28,10 @@ def test_the_most_confidently_wrong_label_comes_first_with_what_was_missed_and_a
     section = worst_labels(
         Predictions(np.arange(4), target, np.zeros((4, 10))), probs, digits, lambda image, label: asked.append(label)
     )
-    assert told(section) == ["misses 3 (5.0 %)", "adds 7 (80.0 %), misses 2 (40.0 %)"] and asked == [3, 7]
+    assert told(section) == ["misses 3 (5.0\u00a0%)", "adds 7 (80.0\u00a0%), misses 2 (40.0\u00a0%)"] and asked == [
+        3,
+        7,
+    ]
     assert section.blocks[0].pictures[0].share == pytest.approx(0.95)
 
 
