@@ -131,7 +131,8 @@ def test_a_mistake_is_refused_in_words(command, tmp_path, images, run_folder, mi
     output = () if any(argument.startswith("output=") for argument in line) else (f"output={tmp_path / 'a.csv'}",)
     done = command("predict.py", *filled, *output, f"logs={tmp_path / 'logs'}")
     assert done.returncode == 2 and said in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr and not list(tmp_path.glob("a.csv*"))
+    assert "Traceback" not in done.stderr and "Error executing job" not in done.stderr
+    assert not list(tmp_path.glob("a.csv*"))
 
 
 def test_an_unfinished_run_is_refused_with_how_to_finish_it(command, tmp_path, images):

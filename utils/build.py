@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -77,6 +78,8 @@ def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str =
         sys.argv[1:] = [_let_through(argument) for argument in sys.argv[1:]]
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
+    if not multirun:
+        JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[method-assign, attr-defined]
     try:
         main()
     except (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError) as error:
@@ -87,6 +90,13 @@ def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str =
     except KeyboardInterrupt:
         print(interrupted)
         sys.exit(128 + signal.SIGINT)
+
+
+def _returned(job: JobReturn) -> Any:
+    """What Hydra's own does, but for a repetition of the whole command line before each error."""
+    if job.status is JobStatus.FAILED:
+        raise job._return_value
+    return job._return_value
 
 
 def prepared(argument: str, multirun: bool = False) -> list[str]:
