@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from datamodule.cache_dir import writing_below
-from datamodule.decode import BadImage
+from datamodule.decode import BadImage, read_header
 from datamodule.inventory import Inventory
 from datamodule.partition import partition, thin
 from datamodule.targets import CLASSES, Targets
@@ -100,8 +100,19 @@ def bad_rows(
 
 
 def _unreadable(inventory: Inventory) -> dict[int, str]:
-    reason = "cannot be read as an image (empty, broken or of another kind)"
-    return dict.fromkeys(np.flatnonzero(inventory.width == 0).tolist(), reason)
+    rows = np.flatnonzero(inventory.width == 0).tolist()
+    return {row: _why_not(inventory.root / str(inventory.path[row])) for row in rows}
+
+
+def _why_not(file: Path) -> str:
+    """Why a file is no image; in general where it is no longer there to be asked."""
+    try:
+        read_header(file.read_bytes())
+    except BadImage as error:
+        return str(error)
+    except OSError:
+        pass
+    return "cannot be read as an image (empty, broken or of another kind)"
 
 
 def _contradictory(inventory: Inventory) -> dict[int, str]:

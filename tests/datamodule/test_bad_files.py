@@ -42,8 +42,14 @@ def source(root, tmp_path, on_bad_image):
 
 
 def test_training_names_them_all_or_leaves_them_out(odd, tmp_path):
-    with pytest.raises(ValueError, match="cannot use [1-5] of 17 images"):
+    with pytest.raises(ValueError, match="cannot use [1-5] of 17 images") as refused:
         source(odd, tmp_path, "raise").prepare()
+    reasons = (
+        "a/empty.jpg is empty",
+        "a/text.jpg cannot be decoded: is none of JPEG",
+        "b/huge.png has 10001 x 10000 pix",
+    )
+    assert all(reason in str(refused.value) for reason in reasons)
     data = source(odd, tmp_path, "skip")
     data.prepare()
     assert {file for file, _ in data.skipped} == BAD
