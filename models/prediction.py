@@ -42,7 +42,8 @@ class Summary:
         resumed = f", {self.resumed:,} of them before the interruption" if self.resumed else ""
         failed = f", {self.failed:,} of them not answered" if self.failed else ""
         rate = (self.images - self.resumed) / max(self.seconds, 1e-9)
-        return f"{self.images:,} images{resumed}{failed}; {self.seconds:.1f} s, {rate:,.0f} images/s: {self.output}"
+        images = "1 image" if self.images == 1 else f"{self.images:,} images"
+        return f"{images}{resumed}{failed}; {self.seconds:.1f} s, {rate:,.0f} images/s: {self.output}"
 
 
 def predict(chosen: PredictionSettings) -> Summary:

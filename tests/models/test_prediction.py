@@ -9,7 +9,7 @@ from PIL import Image
 
 from datamodule.locations import locate
 from models.model_file import read_manifest
-from models.prediction import configuration, predict
+from models.prediction import Summary, configuration, predict
 from models.prediction_settings import PredictionSettings
 from models.simple_cnn import SimpleCnn
 
@@ -180,3 +180,8 @@ def test_nothing_to_predict_is_said_before_anything_is_written(answered, tmp_pat
         with pytest.raises(ValueError, match="no image in it"):
             answered(source)
     assert not list(tmp_path.glob("answers*"))
+
+
+def test_what_was_done_is_told_of_one_image_and_of_many():
+    assert str(Summary("a.csv", 1, 0, 0, 1.0)) == "1 image; 1.0 s, 1 images/s: a.csv"
+    assert str(Summary("a.csv", 1200, 3, 0, 1.0)).startswith("1,200 images, 3 of them not answered; ")
