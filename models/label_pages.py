@@ -122,7 +122,9 @@ def _picture(issue: Issue, read: Read, row_of: dict[str, int]) -> Picture:
     beside = read(row_of[issue.other]) if issue.other else None
     title = f"{issue.split} · {issue.other_split}" if issue.other else issue.label
     files = f"{issue.file} · {issue.other}" if issue.other else issue.file
-    return Picture(read(row_of[issue.file]), title, f"{issue.note} · {files}", beside=beside)
+    return Picture(
+        read(row_of[issue.file]), title, f"{files} · {issue.note}", hint=f"{files}: {issue.note}", beside=beside
+    )
 
 
 def _counted(group: Sequence[Issue], thumbnails: int) -> str:

@@ -153,6 +153,8 @@ class LabelErrors(Callback):
         rows, found = self._together().judged(self._labels.numpy())
         if trainer.is_global_zero:
             data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
+            if unseen := data.sizes["train"] - len(rows):
+                log.warning("label errors: %d training images were in no batch yet and are not judged", unseen)
             present(Path(trainer.default_root_dir), data, rows, found, self.thumbnails, self.quality)
 
     def state_dict(self) -> dict[str, Any]:

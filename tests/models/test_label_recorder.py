@@ -82,6 +82,12 @@ def test_training_finds_the_wrong_labels_and_says_the_right_ones(begin):
     assert "suggested label" in (run.folder / "label_errors/index.html").read_text()
 
 
+def test_what_no_batch_has_shown_yet_is_said_and_not_judged(begin, caplog):
+    run, _, _, data = begin("short", "trainer.max_epochs=1", "datamodule.n_samples=200", "datamodule.batch_size=80")
+    unseen = data.sizes["train"] - len(listed(run))
+    assert unseen > 0 and f"{unseen} training images were in no batch yet and are not judged" in caplog.text
+
+
 def test_without_trimming_the_weights_are_those_of_a_plain_training(begin):
     _, _, watched, _ = begin("watched", "trainer.max_epochs=2")
     _, _, plainly, _ = begin("plain", "trainer.max_epochs=2", callback="default")
