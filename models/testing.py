@@ -19,7 +19,7 @@ from models.inference import predict
 from models.label_errors import findings
 from models.label_pages import present
 from models.onnx_file import export_onnx, require_onnx
-from models.outcome import predictions_csv
+from models.outcome import predictions_csv, skipped_csv
 from models.prediction_sections import Judged
 from models.reporting import write_test_report
 from models.runs import Run, find
@@ -169,7 +169,10 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
     write_whole(files["table"], table_csv(tested))
     write_whole(files["answers"], predictions_csv(judged.predictions, data, judged.evaluation.task, judged.temperature))
     title = f"{tested.candidate.name} on {chosen.data or 'its test split'}"
-    facts = _facts(tested) | {"figures": heading}
+    facts = _facts(tested) | _told_below(tested) | {"figures": heading}
+    if data.skipped:
+        files["skipped"] = folder / "skipped.csv"
+        write_whole(files["skipped"], skipped_csv(data))
     files["report"] = write_test_report(folder / "report", title, facts, judged, data, net)
     if chosen.label_errors:
         found = findings(judged.predictions.logits, judged.predictions.target)
@@ -178,6 +181,12 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
         files["onnx"] = folder / "model.onnx"
         _export(tested.candidate, run, files["onnx"])
     return files | (tested.engines.write(folder) if tested.engines else {})
+
+
+def _told_below(tested: Tested) -> dict[str, str]:
+    """What the terminal shows beside the figures, for the page."""
+    speed = dict(tested.speed.rows()) if tested.speed else {}
+    return speed | {f"compared ({place})": line for place, line in enumerate(tested.verdict, 1)}
 
 
 def _export(candidate: Candidate, run: Run | None, file: Path) -> None:

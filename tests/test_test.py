@@ -80,7 +80,19 @@ def test_other_images_several_views_speed_comparison_and_label_errors_in_one_com
     assert float(rows[0]["agreement"]) > 0.99 and float(rows[0]["peak_mib"]) > 10 and float(rows[0]["size_mib"]) > 0.01
     assert (folder / "engines.png").is_file() and "times as fast as eager fp32" in done.stdout
     assert "exact McNemar" in done.stdout and "on 90 images" in done.stdout and "with a chance of" in done.stdout
+    page = (folder / "report/index.html").read_text()
+    assert "exact McNemar" in page and "Latency p99" in page  # the page says what the terminal does
     assert not (logs / "default/short/test").exists()
+
+
+def test_images_left_out_are_listed_beside_the_figures(command, logs, images, tmp_path):
+    shutil.copytree(images, tmp_path / "data")
+    (tmp_path / "data/a/broken.png").write_bytes(b"")
+    done = command("test.py", f"run={logs / 'default/long'}", f"tester.data={tmp_path / 'data'}",
+                   f"tester.output={tmp_path / 'out'}", "datamodule.on_bad_image=skip")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert table(tmp_path / "out/skipped.csv") == [{"path": "a/broken.png", "reason": "is empty"}]
+    assert str(tmp_path / "out/skipped.csv") in done.stdout and len(table(tmp_path / "out/predictions.csv")) == 90
 
 
 def test_an_engine_that_cannot_be_had_is_refused_with_the_command_that_installs_it(command, logs):
@@ -163,7 +175,7 @@ REFUSED = {
     "checkpoint of another class count": (of_two_classes, "was trained on 2 classes, the model to be tested has 3"),
     "model of another task": (of_another_task, "is a model of task=multilabel, full_configurations.yaml beside"),
     "unknown class": (with_unknown_class, "classes that the model does not know: zebra; it knows a, b, c"),
-    "broken image": (with_broken_image, "a/1.png cannot be read as an image"),
+    "broken image": (with_broken_image, "a/1.png is empty"),
     "empty folder": (with_empty_folder, "no image in it"),
     "no such data": (lambda *_: ("tester.data=nowhere",), "tester.data=nowhere: there is no such folder or file"),
     "no such checkpoint": (lambda *_: ("tester.checkpoint=no.ckpt",), "no.ckpt: there is no such file"),
@@ -183,7 +195,7 @@ def test_a_mistake_is_refused_in_words(command, logs, tmp_path, mistake):
     arguments, said = REFUSED[mistake]
     done = command("test.py", f"logs={logs}", *arguments(tmp_path, logs))
     assert done.returncode == 2 and said in done.stderr, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr and "Error executing job" not in done.stderr
 
 
 def test_both_main_files_have_the_same_groups_but_for_each_commands_own():
