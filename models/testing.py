@@ -186,7 +186,7 @@ def _written(folder: Path, tested: Tested, run: Run | None, chosen: TesterSettin
 def _told_below(tested: Tested) -> dict[str, str]:
     """What the terminal shows beside the figures, for the page."""
     speed = dict(tested.speed.rows()) if tested.speed else {}
-    return speed | {f"compared ({place})": line for place, line in enumerate(tested.verdict, 1)}
+    return speed | ({"compared": "; ".join(tested.verdict)} if tested.verdict else {})
 
 
 def _export(candidate: Candidate, run: Run | None, file: Path) -> None:
