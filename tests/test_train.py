@@ -188,6 +188,7 @@ def test_weights_of_a_run_start_another_whose_classes_differ(command, tmp_path, 
 
 REFUSED = {
     "trainer.max_epoch=3": "trainer.max_epoch: there is no such key; did you mean trainer.max_epochs",
+    "callback.freeze.epochs=3": "no such key in this configuration; it comes with callback=freeze",
     "optimizers.opt=auto": "did you mean optimizers.option",
     "trainer.max_epochs=one": "trainer.max_epochs='one'",
     "trainer.max_epochs=True": "not a truth value",

@@ -142,20 +142,30 @@ def explained(error: BaseException) -> str:
     text = "\n".join(lines)
     if isinstance(error, HydraException) and "Could not override '" in text:
         key = text.split("Could not override '")[1].split("'")[0]
-        return f"{key}: there is no such key; {nearest(key, known_keys())}"
+        return no_such_key(key)
     if " appears more than once in the final defaults list" in text:
         return f"{text}: two options of this command line both bring it, such as models=auto and experiment=auto"
     return text
 
 
-def known_keys() -> list[str]:
-    """Every dotted key of every yaml below configuration/, with groups as their prefix."""
-    keys = []
-    for file in CONFIGURATION.rglob("*.yaml"):
+def no_such_key(key: str) -> str:
+    """What to say of a key that this configuration lacks: what would bring it, or the nearest right one."""
+    known = known_keys()
+    if key in known:
+        return f"{key}: there is no such key in this configuration; it comes with {' or '.join(known[key][:3])}"
+    return f"{key}: there is no such key; {nearest(key, sorted(known))}"
+
+
+def known_keys() -> dict[str, list[str]]:
+    """What brings each dotted key of the yamls below configuration/, groups as their prefix: `callback=freeze`."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(CONFIGURATION.rglob("*.yaml")):
         folder = file.parent.relative_to(CONFIGURATION).as_posix()
+        bringing = f"configuration/{file.name}" if folder == "." else f"{folder}={file.stem}"
         prefix = "" if folder in (".", "experiment") else folder.replace("/", ".") + "."
-        keys += [prefix + key for key, _ in _leaves(OmegaConf.load(file))]
-    return sorted(set(keys))
+        for key, _ in _leaves(OmegaConf.load(file)):
+            found.setdefault(prefix + key, []).append(bringing)
+    return found
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -192,7 +202,7 @@ def _composed(base: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     for override in OverridesParser.create().parse_overrides([text for text in overrides if text not in groups]):
         key = override.key_or_group
         if OmegaConf.select(config, key, default=config) is config:
-            raise ConfigurationError(f"{key}: there is no such key in this configuration; {nearest(key, known_keys())}")
+            raise ConfigurationError(no_such_key(key))
         OmegaConf.update(config, key, override.value())
     return plain(config)
 
