@@ -60,21 +60,23 @@ def of_run(run: Run, config: Config, chosen: TesterSettings) -> Candidate:
     task = task_around(build(unfetched(config["models"]), **known), config, data)
     load_fitting(task.net, checkpoint_weights(chosen.checkpoint), chosen.checkpoint)
     same = known_as is not None and known_as.weights_sha256 == weights_sha256(task.net.state_dict())
-    temperature = known_as.temperature if known_as is not None and same else fitted(task, config, chosen)
+    temperature = known_as.temperature if known_as is not None and same else fitted(task, data, config, chosen)
     return Candidate(f"{run.folder.name}, {Path(chosen.checkpoint).name}", task, data, temperature)
 
 
-def fitted(task: ImageTask, config: Config, chosen: TesterSettings) -> Temperature:
-    """From the run's own validation split; None where it has none, or where the run's images need not be here."""
+def fitted(task: ImageTask, data: Labelled, config: Config, chosen: TesterSettings) -> Temperature:
+    """From the run's own validation split; None where it has none, or where the run's images need not be here.
+
+    data: the run's own test split, unless `tester.data` names another set.
+    """
     if chosen.data is not None:
         return None
-    own = build(config["datamodule"] | {"augment": None}, seed=config["seed"])
-    inventory, skipped, _ = split_of(own, "val")
+    inventory, skipped, _ = split_of(data.source, "val")
     if not len(inventory):
         return None
-    data = Labelled(own, inventory, skipped, stored_preprocessing(config["datamodule"]))
-    data.prepare()
-    found = predict(task, data, "test", device_of(config))
+    held_out = Labelled(data.source, inventory, skipped, data.preprocessing)
+    held_out.prepare()
+    found = predict(task, held_out, "test", device_of(config))
     return task.temperature(found.logits, found.target)
 
 
@@ -92,7 +94,7 @@ def _refuse_other_task(manifest: Manifest, task: ImageTask, run: Run) -> None:
         )
 
 
-def images(config: Config, chosen: TesterSettings, classes: list[str] | None, run: Run) -> ImageData:
+def images(config: Config, chosen: TesterSettings, classes: list[str] | None, run: Run) -> Labelled:
     """The run's own test split, or tester.data, as the run's model sees images."""
     own = build(config["datamodule"] | {"augment": None}, seed=config["seed"])
     shape = stored_preprocessing(config["datamodule"])

@@ -8,10 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from utils.build import ROOT
+
 PATIENCE_S = 5.0
 SMALL = {"object_store_memory": 200 * 2**20}  # where orders and figures alone go through Ray's shared memory
 ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0"}

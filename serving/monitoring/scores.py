@@ -24,8 +24,7 @@ class Kept(NamedTuple):
 
     confidence: the choice's probability, the mean over heads, labels or pixels; None for values. scores: (n, columns),
     the probabilities or the classes' shares of the pixels in steps of 1 / STEPS, or the values; None where there are
-    too many. embedding: (n, values) of
-    serving.monitoring.embedding; None where it was not kept.
+    too many. embedding: (n, values) of serving.monitoring.embedding; None where it was not kept.
     """
 
     choice: list[str] | None
