@@ -119,12 +119,15 @@ class Bench:
         return unit(self._kept(manifest.weights_sha256, lambda: features_of(net, self.data, self.rows)))
 
     def _self_supervised(self) -> Floats:
-        from active.self_supervised import learnt
+        from active.self_supervised import chosen_speed, learnt
+        from models.speed import Speed
 
-        config, epochs = self.trainings.config, self.settings.ssl_epochs
-        chosen = repr((config["models"], config["seed"], epochs, self.data.preprocessing))
+        config = self.trainings.config
+        given = self.data, self.rows, config, self.settings.ssl_epochs, int(config["seed"])
+        speed = self.journal.once("run", "ssl speed", lambda: {"mode": chosen_speed(*given).mode})["mode"]
+        chosen = repr((config["models"], *given[3:], self.data.preprocessing, speed))
         name = f"simclr {hashlib.sha256(chosen.encode()).hexdigest()}"
-        return unit(self._kept(name, lambda: learnt(self.data, self.rows, config, epochs, int(config["seed"]))))
+        return unit(self._kept(name, lambda: learnt(*given, Speed(speed))))
 
     def _kept(self, source: str, make: Any) -> Floats:
         folder = Path(self.data.cache_dir)

@@ -37,20 +37,18 @@ def scaled(pool: Array, test: Array) -> list[Array]:
 
 
 def simclr(data: Folder, rows: Rows, tested: Rows, epochs: int) -> tuple[Array, Array]:
-    """(n, F) of models=fast_net after `active.embeddings=ssl`'s training on `rows`, and of `tested`."""
+    """(n, 512) of models=fast_net after `active.embeddings=ssl`'s training on `rows`, and of `tested`."""
     import torch
 
     from active.look import features_of
-    from models.inference import ready
     from models.simclr import train_without_labels
+    from models.speed import Speed
     from utils.build import build, option
 
     torch.manual_seed(0)
     shape = {"num_classes": 10, "channels": 3, "height": 32, "width": 32}
-    net = build(option("models", "fast_net") | {"kernel_size": 4, "stride": 2} | shape)
-    sample = data.rows_dataloader(rows[:2000], "sample")
-    net.prepare(torch.cat([batch.image for batch in ready(data, sample, torch.device("cpu"))]))
-    train_without_labels(net, data, rows, epochs, seed=0)
+    net = build(option("models", "fast_net") | {"kernel_size": 4, "stride": 2, "widths": [64, 128, 512]} | shape)
+    train_without_labels(net, data, rows, epochs, seed=0, speed=Speed("bf16+channels_last"))
     return features_of(net, data, rows), features_of(net, data, tested)
 
 

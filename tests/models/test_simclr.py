@@ -3,8 +3,11 @@ import pytest
 import torch
 
 from datamodule.digits import Digits
-from models.simclr import contrast, rate, train_without_labels, view
+from models.fast_net import FastNet
+from models.inference import ready
+from models.simclr import contrast, fastest, rate, train_without_labels, view
 from models.simple_cnn import SimpleCnn
+from models.speed import Speed, candidates
 
 
 def test_the_loss_is_low_where_both_views_are_alike_and_others_are_not():
@@ -33,14 +36,37 @@ def test_the_rate_rises_and_falls_to_zero():
     assert rates[0] < rates[4] and max(rates) == 1 and rates[-1] < 0.01
 
 
-def test_it_learns_and_the_same_seed_gives_the_same_weights(tmp_path):
+@pytest.fixture
+def digits(tmp_path):
     data = Digits(cache_dir=str(tmp_path / "cache"), n_samples=200, workers=0)
     data.prepare()
-    found = []
+    return data
+
+
+@pytest.mark.parametrize("mode", ["fp32", "bf16+channels_last"])
+def test_it_learns_and_the_same_seed_gives_the_same_weights(digits, mode):
+    found, rows = [], digits.inventory.rows("train")
     for _ in range(2):
         torch.manual_seed(0)
         net = SimpleCnn(10, 1, 8, 8, num_filters=8, dense_width=32, blocks=2)
-        losses = train_without_labels(net, data, data.inventory.rows("train"), 40, 3, batch_size=64, flip=False)
+        losses = train_without_labels(net, digits, rows, 40, 3, batch_size=64, flip=False, speed=Speed(mode))
         assert losses[-1] < losses[0] - 0.2
         found.append(net.state_dict())
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_the_speed_is_one_that_was_measured_and_measuring_changes_nothing(digits):
+    torch.manual_seed(0)
+    net = SimpleCnn(10, 1, 8, 8, num_filters=8, dense_width=32, blocks=2)
+    before, state = torch.get_rng_state(), {name: value.clone() for name, value in net.state_dict().items()}
+    speed = fastest(net, digits, digits.inventory.rows("train"), 2)
+    assert speed.mode in candidates(torch.device("cpu")) and torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(state[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_network_that_looks_at_data_first_sees_the_pool(digits):
+    net = FastNet(10, 1, 8, 8, [8])
+    train_without_labels(net, digits, digits.inventory.rows("train"), 1, 3)
+    image = torch.cat([batch.image for batch in ready(digits, digits.train_dataloader(), torch.device("cpu"))])
+    maps = net.whiten(image)[:, :4].transpose(0, 1).flatten(1)
+    assert torch.allclose(maps @ maps.T / maps.shape[1], torch.eye(4), atol=0.2)
