@@ -74,7 +74,7 @@ class StopEarly(EarlyStopping):
             trainer.should_stop = True
 
 
-class Limits(Callback):
+class Budget(Callback):
     """Ends training when steps or time are used up or the schedule's decay is complete.
 
     However it ends, its last epoch is validated, so that the weights which all of the training led to can be the best.

@@ -13,7 +13,7 @@ import torch
 from rich.table import Table
 
 from datamodule.data import ImageData
-from models.callbacks import Concluding, Limits, the
+from models.callbacks import Budget, Concluding, the
 from models.checkpoint import Checkpoints
 from models.inference import Predictions, predict
 from models.model_file import Manifest, save_model, weights_sha256
@@ -107,14 +107,14 @@ def _outcome(
     evaluations: dict[str, Evaluation],
     best_epoch: int | None,
 ) -> Outcome:
-    limits = the(Limits, trainer)
+    budget = the(Budget, trainer)
     return Outcome(
         run=run,
         model=type(getattr(task.net, "net", task.net)).__name__,  # within what fits it to task and images
         parameters=sum(parameter.numel() for parameter in task.net.parameters()),
         evaluations=evaluations,
         images=data.sizes,
-        seconds=limits.seconds,
+        seconds=budget.seconds,
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
         best_epoch=best_epoch,

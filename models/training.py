@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodule.data import ImageData
-from models.callbacks import FiniteLoss, Limits, Progress
+from models.callbacks import Budget, FiniteLoss, Progress
 from models.checkpoint import WholeFiles
 from models.inference import example, sample
 from models.model_file import load_weights, read_manifest, start_from, weights_sha256
@@ -255,7 +255,7 @@ def make_trainer(
     callbacks = [build(node, folder=str(run.checkpoints)) for node in nodes] + list(further)
     callbacks += [
         FiniteLoss(limits.log_every_n_steps),
-        Limits(limits.max_steps, duration(limits.max_time) if limits.max_time else None),
+        Budget(limits.max_steps, duration(limits.max_time) if limits.max_time else None),
     ]
     if limits.progress:
         callbacks.append(Progress(data.batch_size))

@@ -12,7 +12,7 @@ from datamodule.preprocessing import Preprocessing
 from models.manifest import Manifest, preprocessing, read_manifest
 from serving.answers import Answer, Asked, Teller, teller
 from serving.engines.engine import Engine, EngineError, Logits
-from serving.engines.gate import Limits, judge
+from serving.engines.gate import Tolerance, judge
 from serving.monitoring.scores import of_masks
 from serving.package import BadCandidate
 from serving.preparation import engine_of, folder_of, golden_of
@@ -90,7 +90,7 @@ def _golden_answered(folder: Path, manifest: Manifest, engine: Engine, batch: in
     said = _run(lambda: engine(pixels))
     if said.shape != expected.shape:
         raise BadCandidate(f"its engine answers {said.shape}, the network answered {expected.shape}")
-    verdict = judge(manifest.task, said, expected, None, Limits(AGREEMENT))
+    verdict = judge(manifest.task, said, expected, None, Tolerance(AGREEMENT))
     if not verdict.accepted:
         raise BadCandidate(f"its engine does not answer the golden batch as the network did: {verdict.why}")
     return {len(pixels)}

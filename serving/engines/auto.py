@@ -11,7 +11,7 @@ from datamodule.decode import Pixels
 from serving.engines.cache import identity, is_ready, prepared
 from serving.engines.eager import Eager
 from serving.engines.engine import Engine, EngineError, Maker, answers
-from serving.engines.gate import Array, Limits, Verdict, judge
+from serving.engines.gate import Array, Tolerance, Verdict, judge
 from serving.engines.source import Source
 from serving.engines.timing import Clock, Timed, timed
 from utils.files import write_whole
@@ -47,7 +47,7 @@ class Choice:
 class Auto:
     """Converts, gates, times, keeps the fastest.
 
-    candidates: engines. agreement, accuracy_drop: the gate (serving.engines.gate.Limits). batch: what it should be
+    candidates: engines. agreement, accuracy_drop: the gate (serving.engines.gate.Tolerance). batch: what it should be
     fastest at. images: of the validation split, at most so many are looked at.
     """
 
@@ -56,7 +56,7 @@ class Auto:
         images: int = 512,
     ) -> None:  # fmt: skip
         self.candidates: list[Maker] = candidates
-        self.limits = Limits(agreement, accuracy_drop)
+        self.tolerance = Tolerance(agreement, accuracy_drop)
         self.batch, self.images = batch, images
         if batch < 1 or images < 1:
             raise ValueError(f"engine.batch={batch} and engine.images={images} must be at least 1")
@@ -79,8 +79,8 @@ class Auto:
         """The model itself, then each candidate in its order with its verdict."""
         reference = prepared(REFERENCE, source)
         said = answers(reference, pixels)
-        first = Tried(REFERENCE, judge(source.task, said, said, target, self.limits), reference)
-        return [first, *(_tried(maker, source, pixels, said, target, self.limits) for maker in self.candidates)]
+        first = Tried(REFERENCE, judge(source.task, said, said, target, self.tolerance), reference)
+        return [first, *(_tried(maker, source, pixels, said, target, self.tolerance) for maker in self.candidates)]
 
     def remembered(self, source: Source) -> Engine | None:
         """What was chosen before for this model on this machine: no image, no torch and no measuring is needed.
@@ -103,7 +103,7 @@ class Auto:
 
     def _file(self, source: Source) -> Any:
         known = [identity(maker, source) for maker in self.candidates if not maker.missing()]
-        facts = json.dumps([known, vars(self.limits), self.batch], sort_keys=True)
+        facts = json.dumps([known, vars(self.tolerance), self.batch], sort_keys=True)
         return source.engines / f"auto-{hashlib.sha256(facts.encode()).hexdigest()[:12]}.json"
 
 
@@ -122,7 +122,7 @@ def _p50(one: Tried, batch: int) -> float:
 
 
 def _tried(
-    maker: Maker, source: Source, pixels: Pixels, reference: Array, target: Array | None, limits: Limits
+    maker: Maker, source: Source, pixels: Pixels, reference: Array, target: Array | None, tolerance: Tolerance
 ) -> Tried:
     began = time.perf_counter()
     if refusal := maker.refusal():
@@ -130,7 +130,7 @@ def _tried(
     try:
         engine = prepared(maker, source)
         seconds = time.perf_counter() - began
-        verdict = judge(source.task, answers(engine, pixels), reference, target, limits)
+        verdict = judge(source.task, answers(engine, pixels), reference, target, tolerance)
     except (EngineError, ValueError) as error:
         return Tried(maker, Verdict(False, str(error), 0.0))
     return Tried(maker, verdict, engine, None, seconds)

@@ -11,7 +11,7 @@ CLOSE = 0.01  # of the reference's spread: nearer numbers agree, where numbers a
 
 
 @dataclass(frozen=True)
-class Limits:
+class Tolerance:
     """agreement: least share of equal decisions. accuracy_drop: most points of accuracy lost."""
 
     agreement: float = 0.99
@@ -41,7 +41,7 @@ def decisions(task: str, logits: Array) -> Array:
     return logits > 0 if task == "multilabel" else logits
 
 
-def judge(task: str, said: Array, reference: Array, target: Array | None, limits: Limits) -> Verdict:
+def judge(task: str, said: Array, reference: Array, target: Array | None, tolerance: Tolerance) -> Verdict:
     """said, reference: logits (N, …) of the same images. target: as `decisions`, or None."""
     if not np.isfinite(said).all():
         return Verdict(False, "it answers with what is not a number", 0.0)
@@ -51,10 +51,10 @@ def judge(task: str, said: Array, reference: Array, target: Array | None, limits
     accuracies = [_accuracy(found, target) for found in (own, model)] if comparable else [None, None]
     why = _told(agreement, accuracies[0], accuracies[1], len(said))
     lost = 0.0 if accuracies[0] is None or accuracies[1] is None else 100 * (accuracies[1] - accuracies[0])
-    if agreement < limits.agreement:
-        return Verdict(False, f"{why}; {limits.agreement:.2%} asked for", agreement, accuracies[0])
-    if lost > limits.accuracy_drop + 1e-9:
-        return Verdict(False, f"{why}; {limits.accuracy_drop} points may be lost", agreement, accuracies[0])
+    if agreement < tolerance.agreement:
+        return Verdict(False, f"{why}; {tolerance.agreement:.2%} asked for", agreement, accuracies[0])
+    if lost > tolerance.accuracy_drop + 1e-9:
+        return Verdict(False, f"{why}; {tolerance.accuracy_drop} points may be lost", agreement, accuracies[0])
     return Verdict(True, why, agreement, accuracies[0])
 
 

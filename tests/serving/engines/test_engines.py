@@ -10,7 +10,7 @@ import yaml
 from serving.engines.auto import REFERENCE
 from serving.engines.cache import place, prepared
 from serving.engines.engine import Maker, answers
-from serving.engines.gate import Limits, judge
+from serving.engines.gate import Tolerance, judge
 from serving.engines.source import CALIBRATION
 from utils.build import CONFIGURATION, build, check_own
 
@@ -54,7 +54,7 @@ def test_answers_as_the_model_for_any_number_of_images(engine, source, digits):
         assert logits.shape == (count, 10) and logits.dtype == np.float32
         gap = np.abs(logits - reference[:count]).max() / np.abs(reference).max()
         assert gap < ROUNDING[engine.facts.precision]
-    verdict = judge("classification", answers(engine, pixels), reference, target, Limits(0.97, 1.0))
+    verdict = judge("classification", answers(engine, pixels), reference, target, Tolerance(0.97, 1.0))
     assert verdict.accepted, verdict.why
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.engines.gate import Limits, judge
+from serving.engines.gate import Tolerance, judge
 
 REFERENCE = np.eye(4, dtype=np.float32)[np.arange(1000) % 4]
 TARGET = np.arange(1000) % 4
@@ -17,47 +17,47 @@ def flipped(count: int) -> np.ndarray:
 
 
 def test_the_same_answers_pass():
-    verdict = judge("classification", REFERENCE, REFERENCE, TARGET, Limits())
+    verdict = judge("classification", REFERENCE, REFERENCE, TARGET, Tolerance())
     assert verdict.accepted and verdict.agreement == verdict.accuracy == 1.0
     assert verdict.why == "agrees on 100.00% of 1,000 images, accuracy 100.00% against 100.00%"
 
 
 @pytest.mark.parametrize(("changed", "accepted"), [(2, True), (3, False)])
 def test_two_thousandths_of_the_accuracy_may_be_lost(changed, accepted):
-    assert judge("classification", flipped(changed), REFERENCE, TARGET, Limits()).accepted is accepted
+    assert judge("classification", flipped(changed), REFERENCE, TARGET, Tolerance()).accepted is accepted
 
 
 @pytest.mark.parametrize(("changed", "accepted"), [(10, True), (11, False)])
 def test_one_decision_in_a_hundred_may_differ_where_no_target_says_which_is_right(changed, accepted):
-    verdict = judge("classification", flipped(changed), REFERENCE, None, Limits())
+    verdict = judge("classification", flipped(changed), REFERENCE, None, Tolerance())
     assert verdict.accepted is accepted and verdict.accuracy is None
     assert accepted or "agrees on 98.90% of 1,000 images; 99.00% asked for" in verdict.why
 
 
 def test_an_engine_that_is_right_more_often_than_the_model_is_still_bound_to_agree():
-    assert not judge("classification", REFERENCE, flipped(20), TARGET, Limits()).accepted
+    assert not judge("classification", REFERENCE, flipped(20), TARGET, Tolerance()).accepted
 
 
 def test_limits_can_be_set_and_impossible_ones_are_refused():
-    assert judge("classification", flipped(30), REFERENCE, TARGET, Limits(0.97, 3.0)).accepted
+    assert judge("classification", flipped(30), REFERENCE, TARGET, Tolerance(0.97, 3.0)).accepted
     with pytest.raises(ValueError, match=r"engine\.agreement=99 must lie in \[0, 1\]"):
-        Limits(agreement=99)
+        Tolerance(agreement=99)
     with pytest.raises(ValueError, match=r"engine\.accuracy_drop=-1"):
-        Limits(accuracy_drop=-1)
+        Tolerance(accuracy_drop=-1)
 
 
 def test_what_is_no_number_is_refused():
     said = REFERENCE.copy()
     said[3, 2] = np.nan
-    assert judge("classification", said, REFERENCE, TARGET, Limits()).why == "it answers with what is not a number"
+    assert judge("classification", said, REFERENCE, TARGET, Tolerance()).why == "it answers with what is not a number"
 
 
 def test_other_tasks_agree_label_by_label_pixel_by_pixel_and_value_by_value():
     labels = np.where(REFERENCE > 0, 2.0, -2.0)
-    assert judge("multilabel", -labels, labels, None, Limits()).agreement == 0
+    assert judge("multilabel", -labels, labels, None, Tolerance()).agreement == 0
     pixels = np.random.default_rng(0).normal(size=(10, 3, 8, 8))
     shifted = np.concatenate([pixels[:, :, :, :4], np.roll(pixels[:, :, :, 4:], 1, axis=1)], axis=3)
-    assert judge("segmentation", shifted, pixels, None, Limits()).agreement == pytest.approx(0.5)
+    assert judge("segmentation", shifted, pixels, None, Tolerance()).agreement == pytest.approx(0.5)
     values = np.linspace(0, 100, 1000)[:, None]
-    assert judge("regression", values + 0.1, values, values, Limits()).accepted
-    assert not judge("regression", values + 5, values, values, Limits()).accepted
+    assert judge("regression", values + 0.1, values, values, Tolerance()).accepted
+    assert not judge("regression", values + 5, values, values, Tolerance()).accepted
