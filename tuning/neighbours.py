@@ -1,13 +1,25 @@
-"""Values close to others: where a good configuration has been found, better ones are often near."""
+"""Values by chance: anywhere, or close to others, since near a good configuration better ones are often found."""
 
 from collections.abc import Sequence
 from random import Random
 
-from tuning.population import scaled, unscaled, within
+from tuning.population import anywhere, scaled, unscaled, within
 from tuning.space import Parameter, Value, Values
 
 CHANGED = 0.5  # of the parameters
 STEP = 0.15  # of a range: the standard deviation of a change
+
+
+def drawn(parameters: Sequence[Parameter], rng: Random) -> Values:
+    """Values from the whole space."""
+    values: Values = {}
+    for parameter in parameters:
+        if parameter.is_active(values):
+            is_choice = parameter.kind == "choice"
+            values[parameter.key] = (
+                rng.choice(parameter.choices) if is_choice else within(parameter, anywhere(parameter, rng))
+            )
+    return values
 
 
 def neighbour(parameters: Sequence[Parameter], values: Values, rng: Random) -> Values:

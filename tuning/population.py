@@ -31,11 +31,11 @@ def explored(parameters: Sequence[Parameter], values: Values, rng: Random) -> Va
 
 
 def _moved(parameter: Parameter, value: float, rng: Random) -> Value:
-    moved = _drawn(parameter, rng) if rng.random() < RESAMPLED else value * rng.choice(FACTORS)
+    moved = anywhere(parameter, rng) if rng.random() < RESAMPLED else value * rng.choice(FACTORS)
     return within(parameter, moved)
 
 
-def _drawn(parameter: Parameter, rng: Random) -> float:
+def anywhere(parameter: Parameter, rng: Random) -> float:
     return unscaled(parameter, rng.uniform(scaled(parameter, parameter.low), scaled(parameter, parameter.high)))
 
 

@@ -18,15 +18,16 @@ from optuna.trial import TrialState, create_trial
 
 from tuning import bayesopt
 from tuning.grid import grid
-from tuning.neighbours import neighbour
 from tuning.objectives import Goal
 from tuning.records import Trial
 from tuning.settings import OF_A_WHOLE_TRIAL
 from tuning.settings import Searcher as Name
 from tuning.space import Parameter, Value, Values
+from tuning.surrogate import promising
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 STARTUP = 5  # trials by chance before a model of the space is believed
+FEWEST, MOST = 8, 200  # trials whose curves are modelled; of more the latest, the time grows with their cube
 ENOUGH = 12  # trials at one epoch to be compared there
 
 
@@ -93,15 +94,21 @@ class Searcher:
         """What is not left to the sampler."""
         if self.name == "bayesopt":
             return self._by_bayesopt(study, number)
-        return self._near_the_best(number) if self.name == "tpe" and number % 2 else {}
+        return self._promising(number) if self.name == "tpe" and number % 2 else {}
 
-    def _near_the_best(self, number: int) -> Values:
-        """TPE's every second suggestion, once there are enough: it models the space, and looks too little around."""
-        known = [trial for trial in self.told if trial.curve and not trial.error]
-        if len(known) < ENOUGH or len(self.goal.objectives) > 1 or self.goal.constraints:
+    def _promising(self, number: int) -> Values:
+        """TPE's every second suggestion, once there are enough: it sees neither interactions nor unfinished curves."""
+        known = [trial for trial in self.told if trial.curve and (trial.diverged or not trial.error)]
+        of_a_whole = self.goal.main.figure in OF_A_WHOLE_TRIAL
+        if len(known) < FEWEST or len(self.goal.objectives) > 1 or self.goal.constraints or of_a_whole:
             return {}
-        best = min(known, key=lambda trial: _lowest(trial.costs(self.goal)[0]))
-        return neighbour(self.parameters, best.values, Random(f"{self.seed} {number}"))
+        told = [(trial.values, self._curve(trial)) for trial in known[-MOST:]]
+        return promising(self.parameters, told, Random(f"{self.seed} {number}"))
+
+    def _curve(self, trial: Trial) -> list[tuple[int, float]]:
+        """Epochs and costs; infinite where it diverged, so that the model keeps away from there."""
+        costs = [(epoch, self.goal.main.cost(figures)) for epoch, figures in trial.curve]
+        return [(epoch, math.inf if trial.diverged or math.isnan(cost) else cost) for epoch, cost in costs]
 
     def _by_bayesopt(self, study: optuna.Study, number: int) -> Values:
         """Nothing, which is chance, before enough trials have been told."""
@@ -166,10 +173,6 @@ class Searcher:
     def _constraints(self, trial: Trial) -> dict[str, float]:
         found = trial.best(self.goal)
         return {str(limit): limit.excess(found) for limit in self.goal.constraints if limit.figure in found}
-
-
-def _lowest(cost: float) -> float:
-    return math.inf if math.isnan(cost) else cost
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tuning.neighbours import neighbour
+from tuning.neighbours import drawn, neighbour
 from tuning.space import Parameter
 
 LR = Parameter("optimizers.lr", "float", 1e-4, 1e-1, log=True)
@@ -26,3 +26,10 @@ def test_half_of_the_values_stay_and_numbers_move_a_little_within_their_range():
 
 def test_what_the_trial_has_not_is_left_to_the_searcher():
     assert all(DEPTH.key not in neighbour(SPACE, VALUES, Random(seed)) for seed in range(20))
+
+
+def test_values_from_the_whole_space_follow_the_conditions():
+    rng = Random(0)
+    found = [drawn(SPACE, rng) for _ in range(60)]
+    assert all(1e-4 <= one[LR.key] <= 0.1 and one[WIDTH.key] in range(16, 129, 16) for one in found)
+    assert all((DEPTH.key in one) == (one[KIND.key] == "b") for one in found)

@@ -119,20 +119,27 @@ def test_tpe_finds_more_than_chance_does():
     assert best["tpe"] < best["random"]
 
 
-def test_once_there_are_enough_every_second_suggestion_is_near_the_best():
-    searcher = made("tpe")
-    best = {"lr": 0.01, "width": 64, "name": "b", "depth": 3}
+def test_once_there_are_enough_every_second_suggestion_is_the_most_promising():
+    searcher = made("tpe", [LR, WIDTH])
     for number in range(12):
-        values = best if number == 5 else searcher.suggest(number)
-        searcher.tell(trial(number, values, 0.1 if number == 5 else 2.0 + number))
-    near = [made_anew(searcher).suggest(number) for number in range(13, 53, 2)]
-    assert sum(one["lr"] == 0.01 for one in near) > 4 and sum(one["width"] == 64 for one in near) > 4
-    assert all(("depth" in one) == (one["name"] == "b") for one in near)
-    assert searcher.suggest(13) == near[0], "a suggestion depends on more than its number and what was told"
+        values = searcher.suggest(number)
+        searcher.tell(trial(number, values, abs(values["width"] - 64) / 64, state="stopped"))
+    found = [made_anew(searcher, [LR, WIDTH]).suggest(number)["width"] for number in range(13, 33, 2)]
+    assert sum(48 <= width <= 80 for width in found) >= 8
+    assert searcher.suggest(13)["width"] == found[0], "a suggestion depends on more than its number and what was told"
 
 
-def made_anew(searcher):
-    later = made("tpe")
+def test_promising_suggestions_follow_the_conditions_and_survive_what_diverged():
+    searcher = made("tpe")
+    for number in range(30):
+        values = searcher.suggest(number)
+        assert ("depth" in values) == (values["name"] == "b")
+        lost = {"state": "failed", "error": "the loss is not finite", "diverged": True} if number % 5 == 4 else {}
+        searcher.tell(trial(number, values, cost_of(values), **lost))
+
+
+def made_anew(searcher, space):
+    later = made("tpe", space)
     for one in searcher.told:
         later.tell(one)
     return later
