@@ -10,13 +10,12 @@ from models.manifest import Manifest
 from serving.deployments import Conflict, Deployments, current
 from serving.faults import step
 from serving.jobs import Late, Queue
+from serving.measuring import NOT_MEASURED, not_measurable
 from serving.package import BadCandidate, Measurement, Package
 from serving.promotion import Measured, Rule, Verdict
 from serving.store import Files, Store, sha256_of
 from serving.tables import job, model
 
-NOT_MEASURED = "the deployed model was not measured on this set: a job measures it, then it is decided"
-NOT_MEASURABLE = "the deployed model could not be measured on this set: a person decides"
 TRIES = 5  # to decide about an endpoint that changes meanwhile
 URGENT = 1000  # priority of a measurement that a decision waits for
 
@@ -67,16 +66,8 @@ class Completion:
             return int(asked["for_id"])
 
         elsewhere = found.set_digest != candidate.set_digest
-        return self._decided(candidate, end, NOT_MEASURABLE if elsewhere else NOT_MEASURED)[1]
-
-    def failed(self, number: int, fence: int, worker: Row[Any], error: str) -> str:
-        """Keeps why an attempt went wrong; after the last at a measuring a person decides. The state. Raises Late."""
-        with self.database.write() as connection:
-            state = self.queue.fail(connection, number, fence, worker.id, error)
-            candidate = connection.execute(select(job.c.for_id).where(job.c.id == number)).scalar_one()
-            if state == "failed" and candidate is not None:
-                self.store.told(connection, candidate, Verdict(False, NOT_MEASURABLE))
-        return state
+        in_vain = not_measurable(f"job {number} measured it on another, {found.set_digest[:12]}")
+        return self._decided(candidate, end, in_vain if elsewhere else NOT_MEASURED)[1]
 
     def _earlier(self, number: int, fence: int, worker_id: int) -> tuple[int, Verdict] | None:
         """What was answered already, where the answer was lost on its way. Raises Late for another's job."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Update, and_, func, insert, or_, select,
 
 from serving.database import Database, added
 from serving.faults import step
+from serving.measuring import tell
 from serving.tables import job, job_event, worker
 
 OPEN = ("queued", "running")
@@ -96,8 +97,8 @@ class Queue:
         self._end(connection, number, fence, worker_id, state="succeeded", model_id=model_id, ended=time.time())
         step("job-succeeded")
 
-    def fail(self, connection: Connection, number: int, fence: int, worker_id: int, error: str) -> str:
-        """What went wrong, and the state now. A training would go wrong again. Raises Late.
+    def fail(self, number: int, fence: int, worker_id: int, error: str) -> str:
+        """Keeps what went wrong; the state now. A training would go wrong again. Raises Late.
 
         A measuring is tried again after a rest, as often as other jobs: a decision waits for it, another worker may
         have the images that this one lacks, and it costs minutes, not hours.
@@ -107,9 +108,11 @@ class Queue:
             job.c.kind == "evaluate", job.c.attempt < job.c.max_attempts, ~job.c.cancel_requested
         )
         rest = {"lease_until": None, "rests_until": now + self.rest_seconds * job.c.attempt}
-        if connection.execute(again.values(state="queued", error=said, **rest)).rowcount == 1:
-            return "queued"
-        self._end(connection, number, fence, worker_id, state="failed", error=said, ended=now)
+        with self.database.write() as connection:
+            if connection.execute(again.values(state="queued", error=said, **rest)).rowcount == 1:
+                return "queued"
+            self._end(connection, number, fence, worker_id, state="failed", error=said, ended=now)
+            tell(connection, number)
         return "failed"
 
     def release(self, number: int, fence: int, worker_id: int) -> None:
@@ -122,6 +125,7 @@ class Queue:
         """The worker has done what a cancellation asked for. Raises Late."""
         with self.database.write() as connection:
             self._end(connection, number, fence, worker_id, state="cancelled", ended=time.time())
+            tell(connection, number)
 
     def _end(self, connection: Connection, number: int, fence: int, worker_id: int, /, **values: Any) -> None:
         ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)
@@ -133,7 +137,9 @@ class Queue:
         with self.database.write() as connection:
             ended = {"state": "cancelled", "ended": time.time()}
             waiting = connection.execute(update(job).where(job.c.id == number, job.c.state == "queued").values(**ended))
-            if waiting.rowcount != 1:
+            if waiting.rowcount == 1:
+                tell(connection, number)
+            else:
                 running = update(job).where(job.c.id == number, job.c.state == "running")
                 connection.execute(running.values(cancel_requested=True))
             return str(self._row(connection, number).state)
@@ -146,8 +152,11 @@ class Queue:
         with self.database.write() as connection:
             changed = connection.execute(again.values(**fresh, worker_id=None)).rowcount
             state = str(self._row(connection, number).state)
-        if changed != 1:
-            raise Late(f"job {number} is {state}: only one that failed, was cancelled or is dead can be tried again")
+            if changed != 1:
+                raise Late(
+                    f"job {number} is {state}: only one that failed, was cancelled or is dead can be tried again"
+                )
+            tell(connection, number)
         return state
 
     def prioritize(self, number: int, priority: int) -> int:
@@ -171,19 +180,23 @@ class Queue:
         now = time.time()
         lost = and_(job.c.state == "running", job.c.lease_until < now)
         silent = "its worker was not heard of any more"
+        given_up = {"state": "dead", "ended": now, "error": f"{silent}, at the last of its attempts"}
         endings: list[tuple[Any, dict[str, Any]]] = [
             (job.c.cancel_requested, {"state": "cancelled", "ended": now}),
-            (job.c.attempt >= job.c.max_attempts, {"state": "dead", "ended": now, "error": f"{silent}, every time"}),
+            (job.c.attempt >= job.c.max_attempts, given_up),
             (job.c.attempt < job.c.max_attempts, {"state": "queued", "error": silent}),
         ]
         with self.database.read() as connection:
             if connection.execute(select(func.count()).select_from(job).where(lost)).scalar() == 0:
                 return 0
+        taken: list[int] = []
         with self.database.write() as connection:
-            return sum(
-                connection.execute(update(job).where(lost, when).values(lease_until=None, **values)).rowcount
-                for when, values in endings
-            )
+            for when, values in endings:
+                ended = update(job).where(lost, when).values(lease_until=None, **values).returning(job.c.id)
+                taken += connection.execute(ended).scalars()
+            for number in taken:
+                tell(connection, number)
+        return len(taken)
 
     def get(self, number: int) -> dict[str, Any]:
         """A job as it is listed."""

@@ -108,7 +108,7 @@ def add_workers(routes: Routes, workers: Workers, queue: Queue, completion: Comp
     @routes.add("POST", "/api/jobs/{number}/fail", "worker")
     def fail(number: Key, said: Failure, request: Request) -> dict[str, str]:
         """A training ends; a measuring is queued again, some times."""
-        return {"state": completion.failed(number, said.fence, caller(request, said.worker), said.error)}
+        return {"state": queue.fail(number, said.fence, caller(request, said.worker).id, said.error)}
 
     @routes.add("POST", "/api/jobs/{number}/release", "worker")
     def release(number: Key, said: Mine, request: Request) -> dict[str, str]:

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from serving.completion import NOT_MEASURABLE, NOT_MEASURED
+from serving import changes
 from serving.deployments import Conflict
 from serving.jobs import Late
+from serving.measuring import NOT_MEASURED
 from serving.package import BadCandidate, Measurement, Package
 from serving.promotion import Better
 from tests.serving.conftest import packaged, put
@@ -102,32 +103,90 @@ def test_a_deployed_model_measured_on_yet_another_set_is_left_to_a_person(parts)
     assert parts.queue.every(state="queued") == []
 
 
-def test_a_measuring_that_goes_wrong_is_tried_again_and_then_it_is_decided(parts):
+def waiting(parts) -> int:
+    """A model that waits until the deployed one is measured on its set."""
     trained(parts, 0.5, seed=1, set_digest=SET)
     new, _ = trained(parts, 0.4, seed=2, set_digest=OTHER_SET)
     parts.queue.rest_seconds = -1.0
+    return new
+
+
+def why(parts, number) -> str:
+    verdict = parts.store.get(number)["verdict"]
+    assert not verdict["promote"]
+    return verdict["why"]
+
+
+def failed(parts, error="status 1\nValueError: no images here\n") -> int:
+    """A measuring that goes wrong once."""
     job, worker = claimed_evaluation(parts)
-    assert parts.completion.failed(job["id"], job["fence"], worker, "no images here") == "queued"
-    assert parts.store.get(new)["verdict"]["why"] == NOT_MEASURED
+    parts.queue.fail(job["id"], job["fence"], worker.id, error)
+    return job["id"]
+
+
+def lost(parts) -> int:
+    """A measuring whose worker is not heard of any more."""
+    parts.queue.lease_seconds = -1.0
+    job, _ = claimed_evaluation(parts)
+    parts.queue.lease_seconds = 30.0
+    parts.queue.expire()
+    return job["id"]
+
+
+def measured(parts):
     job, worker = claimed_evaluation(parts)
     found = Measurement(set_digest=OTHER_SET, split="test", images=100, figures={"accuracy": 0.3})
-    assert parts.completion.measured(job["id"], job["fence"], worker, found).promote and live(parts) == new
+    return parts.completion.measured(job["id"], job["fence"], worker, found)
 
 
-def test_a_measuring_that_goes_wrong_every_time_leaves_it_to_a_person_who_may_start_it_again(parts):
-    deployed, _ = trained(parts, 0.5, seed=1, set_digest=SET)
-    new, _ = trained(parts, 0.4, seed=2, set_digest=OTHER_SET)
-    parts.queue.rest_seconds = -1.0
+def test_a_measuring_that_goes_wrong_is_tried_again_and_then_it_is_decided(parts):
+    new = waiting(parts)
+    assert parts.queue.get(failed(parts))["state"] == "queued"
+    assert why(parts, new) == NOT_MEASURED
+    assert measured(parts).promote and live(parts) == new
+
+
+@pytest.mark.parametrize(
+    ("attempt", "state", "said"),
+    [(failed, "failed", "failed: ValueError: no images here"), (lost, "dead", "was given up: its worker was not")],
+)
+def test_a_measuring_that_goes_wrong_every_time_leaves_it_to_a_person_who_may_start_it_again(
+    parts, attempt, state, said
+):
+    new = waiting(parts)
+    deployed, before = live(parts), changes.state(parts)["marks"]["models"]
     for _ in range(3):
+        assert why(parts, new) == NOT_MEASURED
+        number = attempt(parts)
+    assert parts.queue.get(number)["state"] == state
+    assert f"job {number} {said}" in why(parts, new) and "a person decides" in why(parts, new)
+    assert live(parts) == deployed
+    assert changes.state(parts)["marks"]["models"] != before  # an open page asks for the new words
+    parts.queue.retry(number)
+    assert why(parts, new) == NOT_MEASURED
+    assert measured(parts).promote and live(parts) == new
+
+
+@pytest.mark.parametrize("when", ["it waits", "it runs", "its worker is lost"])
+def test_a_measuring_that_a_person_cancels_leaves_the_decision_to_a_person(parts, when):
+    new = waiting(parts)
+    number = parts.queue.every(state="queued")[0]["id"]
+    if when != "it waits":
+        parts.queue.lease_seconds = 30.0 if when == "it runs" else -1.0
         job, worker = claimed_evaluation(parts)
-        parts.completion.failed(job["id"], job["fence"], worker, "no images here")
-    assert parts.store.get(new)["verdict"] == {"promote": False, "why": NOT_MEASURABLE} and live(parts) == deployed
-    with pytest.raises(Late):
-        parts.completion.failed(job["id"], job["fence"], worker, "no images here")
-    parts.queue.retry(job["id"])
-    job, worker = claimed_evaluation(parts)
-    found = Measurement(set_digest=OTHER_SET, split="test", images=100, figures={"accuracy": 0.3})
-    assert parts.completion.measured(job["id"], job["fence"], worker, found).promote and live(parts) == new
+    parts.queue.cancel(number)
+    if when == "it runs":
+        assert why(parts, new) == NOT_MEASURED
+        parts.queue.stopped(number, job["fence"], worker.id)
+    parts.queue.expire()
+    assert f"job {number} was cancelled" in why(parts, new)
+
+
+def test_a_measuring_that_succeeded_and_is_cancelled_too_late_changes_no_words(parts):
+    new = waiting(parts)
+    number = parts.queue.every(state="queued")[0]["id"]
+    assert measured(parts).promote
+    assert parts.queue.cancel(number) == "succeeded" and parts.store.get(new)["verdict"]["promote"]
 
 
 def claimed_evaluation(parts):

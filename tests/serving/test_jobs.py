@@ -95,8 +95,7 @@ def test_a_job_whose_workers_are_always_lost_is_dead_and_can_be_tried_again(queu
 
 
 def failed(queue, job, worker_id) -> str:
-    with queue.database.write() as connection:
-        return queue.fail(connection, job["id"], job["fence"], worker_id, "the disk is full")
+    return queue.fail(job["id"], job["fence"], worker_id, "the disk is full")
 
 
 def test_a_training_that_went_wrong_is_not_tried_again_by_itself(queue, worker_id):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from serving.completion import NOT_MEASURED
 from serving.delivery import package_of
+from serving.measuring import NOT_MEASURED
 from serving.monitoring.embedding import embed
 from serving.package import BadCandidate, Package
 from serving.promotion import Better
