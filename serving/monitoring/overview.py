@@ -1,8 +1,8 @@
 """What an endpoint's answers look like now and over time: load, latency, shares of the choices, confidence, drift."""
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ from sqlalchemy import Row, func, select
 
 from serving.deployments import Deployments
 from serving.monitoring.monitor import Monitor
+from serving.monitoring.reference import names_of
+from serving.monitoring.shares import Shares, shares_of, shown_by
 from serving.monitoring.windows import Place
 from serving.tables import drift, prediction
 
 Array = NDArray[Any]
+Count = Callable[[Sequence[Row[Any]]], Shares]
 
 MOST_ROWS = 10_000  # read for one overview; of more, every so many-th
 MOST_SHARES = 50  # choices that are listed
@@ -35,8 +38,10 @@ class Overview:
         """The last hours, in so many points. Raises LookupError for an unknown endpoint."""
         row, until = self.deployments.get(name), time.time()
         since = until - hours * HOUR
-        count, every, rows = self._rows(name, since)
+        masks = self._mask_classes(row["model_id"])
+        count, every, rows = self._rows(name, since, masks is not None)
         live = [one for one in rows if one.role == "live"]
+        told = partial(_told, number=row["model_id"], masks=masks)
         return {
             "endpoint": name,
             "generation": row["generation"],
@@ -48,16 +53,26 @@ class Overview:
             "one_of": every,
             "latency_ms": quantiles(np.array([one.latency_ms for one in rows])),
             "confidence": self._confidence(live, row["model_id"]),
-            "shares": self._shares(live, row["model_id"]),
-            "series": _series(rows, since, until, points, every),
+            "share_of": "answers" if masks is None else "pixels",
+            "shares": self._shares(live, row["model_id"], masks),
+            "series": _series(rows, since, until, points, every, told),
             "drift": self._drift(row),
             "lost": self.monitor.lost,
         }
 
-    def _rows(self, name: str, since: float) -> tuple[int, int, Sequence[Row[Any]]]:
+    def _mask_classes(self, number: int | None) -> list[str] | None:
+        """Of a model that answers with masks; None of any other."""
+        if number is None:
+            return None
+        with self.database.read() as connection:
+            row = self.deployments.store.row(connection, number)
+        return names_of(row.task, row.classes) if row.task == "segmentation" else None
+
+    def _rows(self, name: str, since: float, masks: bool) -> tuple[int, int, Sequence[Row[Any]]]:
         """How many answers clients got, of how many one was read, and those."""
         here = prediction.c.endpoint == name, prediction.c.at >= since, prediction.c.role != "shadow"
-        columns = [prediction.c[key] for key in ("at", "latency_ms", "role", "model_id", "choice", "confidence")]
+        keys = ["at", "latency_ms", "role", "model_id", "choice", "confidence", *(["scores"] if masks else [])]
+        columns = [prediction.c[key] for key in keys]
         with self.database.read() as connection:
             count = connection.execute(select(func.count()).select_from(prediction).where(*here)).scalar_one()
             every = -(-count // MOST_ROWS) or 1
@@ -70,16 +85,15 @@ class Overview:
         then = None if reference is None or reference.kept.confidence is None else reference.kept.confidence.mean()
         return {"mean": float(np.mean(known)) if known else None, "reference": None if then is None else float(then)}
 
-    def _shares(self, live: Sequence[Row[Any]], number: int | None) -> list[dict[str, Any]]:
-        """Of the live model's choices, the most frequent first, beside those on its evaluation set."""
-        now = Counter(one.choice for one in live if one.choice is not None and one.model_id == number)
+    def _shares(
+        self, live: Sequence[Row[Any]], number: int | None, masks: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        """Of the live model's answers, the largest first, beside those on its evaluation set."""
+        now = shares_of(shown_by([one for one in live if one.model_id == number], masks), masks)
         reference = None if number is None else self.windows.references.of(number)
-        then = Counter(reference.kept.choice or () if reference else ())
-        names = sorted({*now, *then}, key=lambda name: (-now[name], -then[name], name))[:MOST_SHARES]
-        return [
-            {"class": name, "share": _share(now, name), "reference": _share(then, name) if then else None}
-            for name in names
-        ]
+        then = shares_of(reference.kept, masks) if reference else {}
+        names = sorted({*now, *then}, key=lambda name: (-now.get(name, 0), -then.get(name, 0), name))[:MOST_SHARES]
+        return [{"class": name, "share": _share(now, name), "reference": _share(then, name)} for name in names]
 
     def _drift(self, row: dict[str, Any]) -> dict[str, Any]:
         """The last windows, newest first, and what to think of the last one of what is live."""
@@ -102,8 +116,13 @@ class Overview:
         return f"{waiting:,} of the {self.windows.size:,} answers that are looked at together are there"
 
 
-def _share(counts: Counter[str], name: str) -> float | None:
-    return counts[name] / counts.total() if counts.total() else None
+def _share(known: Shares, name: str) -> float | None:
+    return known.get(name, 0.0) if known else None
+
+
+def _told(rows: Sequence[Row[Any]], number: int | None, masks: Sequence[str] | None) -> Shares:
+    """Over time: of all that clients got; masks of the live model alone, since another one may know other classes."""
+    return shares_of(shown_by([row for row in rows if masks is None or row.model_id == number], masks), masks)
 
 
 def quantiles(latency: Array) -> dict[str, float | None]:
@@ -114,21 +133,24 @@ def quantiles(latency: Array) -> dict[str, float | None]:
     return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}
 
 
-def _series(rows: Sequence[Row[Any]], since: float, until: float, points: int, every: int) -> list[dict[str, Any]]:
+def _series(
+    rows: Sequence[Row[Any]], since: float, until: float, points: int, every: int, told: Count
+) -> list[dict[str, Any]]:
     """Equal parts of the time, those without answers too."""
     width = (until - since) / points
-    counts = Counter(one.choice for one in rows if one.choice is not None)
-    lines = [name for name, _ in counts.most_common(MOST_LINES)]
+    known = told(rows)
+    lines = sorted(known, key=known.__getitem__, reverse=True)[:MOST_LINES]
     parts: list[list[Row[Any]]] = [[] for _ in range(points)]
     for row in rows:
         parts[min(max(int((row.at - since) / width), 0), points - 1)].append(row)
-    return [_point(part, since + place * width, width, every, lines) for place, part in enumerate(parts)]
+    return [_point(part, since + place * width, width, every, told(part), lines) for place, part in enumerate(parts)]
 
 
-def _point(part: Sequence[Row[Any]], at: float, width: float, every: int, lines: Sequence[str]) -> dict[str, Any]:
+def _point(
+    part: Sequence[Row[Any]], at: float, width: float, every: int, known: Shares, lines: Sequence[str]
+) -> dict[str, Any]:
     sure = [one.confidence for one in part if one.confidence is not None]
-    chosen = Counter(one.choice for one in part if one.choice is not None)
     facts: dict[str, Any] = {"at": at, "answers": len(part) * every, "per_second": len(part) * every / width}
     facts |= quantiles(np.array([one.latency_ms for one in part]))
     facts["confidence"] = float(np.mean(sure)) if sure else None
-    return facts | {"shares": {name: _share(chosen, name) for name in lines} if chosen else {}}
+    return facts | {"shares": {name: _share(known, name) for name in lines} if known else {}}

@@ -88,12 +88,12 @@ function verdict({ drifted }) {
   return drifted ? tag("drifted", "bad") : tag("no drift", "good");
 }
 
-// Each class's share of the answers, with a mark where it was on the evaluation set.
-function shares({ shares: found, answers }) {
+// Each class's share of the answers or of the masks' pixels, beside that on the evaluation set.
+function shares({ shares: found, share_of: of, answers }) {
   if (!found.length || !answers) return null;
   const rows = found.slice(0, MOST).map((one) => el("tr", {}, el("td", { className: "text" }, one.class),
     el("td", {}, one.share === null ? "–" : percent(one.share)), el("td", {}, one.reference === null ? "–" : percent(one.reference))));
-  return el("div", { className: "scroll" }, el("table", { className: "fit" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", className: "text" }, "Answer"), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "on the evaluation set"))), el("tbody", {}, rows)));
+  return el("div", { className: "scroll" }, el("table", { className: "fit" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", className: "text" }, of === "pixels" ? "Share of the pixels" : "Answer"), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "on the evaluation set"))), el("tbody", {}, rows)));
 }
 
 const candidate = (one) => el("div", { data: { testid: `compared-${one.role}` } }, el("h3", {}, `${one.role === "shadow" ? "Shadow" : "Canary"}: version ${one.version}`), el("p", { className: "note" }, one.why));

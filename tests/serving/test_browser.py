@@ -2,12 +2,15 @@
 
 import json
 import signal
+import time
 
+import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from tests.serving.conftest import packaged, served
+from tests.serving.monitoring.conftest import answered, register_masks
 from tests.serving.test_server import JOBS, told, until
 
 GRID = {
@@ -239,6 +242,18 @@ def test_a_person_does_on_the_page_what_the_store_can_do(api, opened):
     page.until(DEPLOYED, "")
     assert live()["model_id"] is None
     page.until("document.querySelectorAll('[data-testid=history] li').length", lambda count: count >= 12)
+
+
+def test_the_shares_of_masks_are_shown_beside_those_on_the_evaluation_set(api, opened):
+    number = register_masks(api.parts, [[0.5, 0.3, 0.2, 0.9]] * 9)
+    api.parts.monitor.record(answered(np.array([[0.7, 0.3, 0.0, 0.8]] * 5, "f4"), number, at=time.time() - 60))
+    api.parts.monitor.flush()
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    page.until_there("monitored")
+    table = page.value("document.querySelector('[data-testid=monitored] table').innerText")
+    rows = [line.split("\t") for line in table.split("\n")]
+    assert rows[0] == ["Share of the pixels", "now", "on the evaluation set"]
+    assert rows[1:] == [["a", "70.0 %", "50.0 %"], ["b", "30.0 %", "30.0 %"], ["c", "0.0 %", "20.0 %"]]
 
 
 def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):

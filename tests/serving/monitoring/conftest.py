@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.prediction_table import fields, headings
 from serving.monitoring.answered import Answered
 from serving.package import Package
 from tests.serving.conftest import packaged, put
+from tests.serving.material import manifest, weights
 
 CLASSES = ["a", "b", "c"]
 
@@ -68,6 +70,13 @@ def register(parts, seed=1, accuracy=0.9, **changes):
     predictions = table_of("classification", CLASSES, logits, logits.argmax(1))
     package = packaged(parts, accuracy, seed, **({"predictions": predictions} | changes))
     return parts.completion.register(Package(**package), "a test")[0]
+
+
+def register_masks(parts, shown, seed=3):
+    """A model of masks of the classes a, b, c that brought what they show on its evaluation set; its number."""
+    described = json.loads(manifest(weights(seed))) | {"task": "segmentation"}
+    own = {} if shown is None else {"golden": put(parts, save({"masks": np.asarray(shown, "f4")}))}
+    return register(parts, seed, 0.95, manifest=json.dumps(described), predictions=None, **own)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,9 +18,7 @@ from serving.monitoring.monitor import Monitor
 from serving.monitoring.scores import of_masks
 from serving.monitoring.windows import Place, Windows
 from serving.tables import drift, prediction
-from tests.serving.conftest import put
-from tests.serving.material import manifest, weights
-from tests.serving.monitoring.conftest import answered, golden_with, logits_of, register
+from tests.serving.monitoring.conftest import answered, golden_with, logits_of, register, register_masks
 
 SHIFTED = {"shares": [0.6, 0.2, 0.2]}
 
@@ -211,9 +208,7 @@ def masks(rng, count, disc=0.2):
 
 
 def test_masks_drift_where_classes_cover_more_or_less_of_the_images(watched, rng):
-    described = json.loads(manifest(weights(3))) | {"task": "segmentation"}
-    brought = put(watched, save({"masks": masks(rng, 500)}))
-    number = register(watched, 3, 0.95, golden=brought, manifest=json.dumps(described), predictions=None)
+    number = register_masks(watched, masks(rng, 500))
     watched.deployments.deploy(number, "me")
     for disc in (0.2, 0.25):
         fed_with(watched, masks(rng, 200, disc), generation=2, model_id=number)
@@ -224,8 +219,7 @@ def test_masks_drift_where_classes_cover_more_or_less_of_the_images(watched, rng
 
 
 def test_masks_without_a_reference_are_kept_without_drift(watched, rng):
-    described = json.loads(manifest(weights(3))) | {"task": "segmentation"}
-    number = register(watched, 3, 0.95, manifest=json.dumps(described))
+    number = register_masks(watched, None)
     fed_with(watched, masks(rng, 250), generation=2, model_id=number)
     assert rows(watched, drift) == [] and rows(watched)[0].scores
 
