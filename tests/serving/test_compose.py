@@ -14,6 +14,10 @@ def given(service: str) -> dict:
     return {key: yaml.safe_load(value) for key, value in pairs}
 
 
+def folders_of(service: str) -> set[str]:
+    return {volume.split(":")[1] for volume in COMPOSE[service]["volumes"]}
+
+
 def test_the_keys_of_store_and_worker_are_those_of_the_settings():
     store = settings(ServingSettings, given("store"), "serving.")
     worker = settings(WorkerSettings, given("worker"), "serving.")
@@ -33,5 +37,20 @@ def test_the_image_runs_as_an_ordinary_user_who_owns_only_what_is_written():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")] == ["USER evergreen"]
     owned = next(line for line in lines if "chown" in line).rpartition("chown evergreen ")[2].split()
-    folders = {volume.split(":")[1] for name in ("store", "worker") for volume in COMPOSE[name]["volumes"]}
-    assert {f"/app/{name}" for name in owned} == folders
+    assert {f"/app/{name}" for name in owned} == folders_of("store") | folders_of("worker")
+
+
+def test_what_libraries_keep_or_compile_lies_in_a_volume_and_not_on_a_tmpfs():
+    """Docker mounts a tmpfs noexec, and over a home that is not everybody's it is root's alone."""
+    line = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("ENV"))
+    given = dict(pair.split("=") for pair in line.split()[1:])
+    for name in ("store", "worker"):
+        assert COMPOSE[name]["tmpfs"] == ["/tmp"]
+        for key in ("HOME", "TORCHINDUCTOR_CACHE_DIR"):
+            assert any(f"{given[key]}/".startswith(f"{folder}/") for folder in folders_of(name))
+
+
+def test_what_git_does_not_keep_does_not_get_into_the_image_such_as_a_password_in_env():
+    left_out = {line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().split()}
+    not_kept = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()}
+    assert ".env" in not_kept and not_kept | {".git"} <= left_out
