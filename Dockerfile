@@ -1,7 +1,7 @@
 # Trains, tests, predicts and serves as an ordinary user (1000) on a read-only system; data, logs and the store are volumes:
 #   docker build -t evergreen .
-#   docker run --rm --read-only --tmpfs /tmp -v "$PWD/data:/app/data:ro" -v "$PWD/logs:/app/logs" -v evergreen-cache:/app/.cache \
-#     evergreen datamodule=folder datamodule.root=data/mine
+#   docker run --rm --init --read-only --tmpfs /tmp --shm-size 1g -v "$PWD/data:/app/data:ro" -v "$PWD/logs:/app/logs" \
+#     -v evergreen-cache:/app/.cache evergreen datamodule=folder datamodule.root=data/mine
 # The store with its database and a worker: docker compose up (docker-compose.yml).
 FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
