@@ -1,5 +1,7 @@
 """What is tried next, and what Optuna is told of each trial."""
 
+from random import Random
+
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -8,11 +10,13 @@ from tuning.objectives import read_goal
 from tuning.records import Trial
 from tuning.searcher import Searcher
 from tuning.space import Parameter
+from tuning.surrogate import promising
 
 LR = Parameter("lr", "float", 1e-4, 1e-1, log=True)
 WIDTH = Parameter("width", "int", 16, 128, step=16)
 NAME = Parameter("name", "choice", choices=("a", "b"))
 DEPTH = Parameter("depth", "int", 1, 8, only_if={"name": ("b",)})
+SHARE = Parameter("share", "float", 0.0, 1.0)
 SPACE = [LR, WIDTH, NAME, DEPTH]
 GOAL = read_goal(["val/loss"], "auto", [])
 
@@ -120,16 +124,27 @@ def test_tpe_finds_more_than_chance_does():
 
 
 def test_once_there_are_enough_every_second_suggestion_is_the_most_promising():
-    searcher = made("tpe", [LR, WIDTH])
+    space = [LR, WIDTH]
+    searcher = made("tpe", space)
     for number in range(12):
         values = searcher.suggest(number)
-        searcher.tell(trial(number, values, abs(values["width"] - 64) / 64, state="stopped"))
-    found = [made_anew(searcher, [LR, WIDTH]).suggest(number)["width"] for number in range(13, 33, 2)]
-    assert sum(48 <= width <= 80 for width in found) >= 8
-    assert searcher.suggest(13)["width"] == found[0], "a suggestion depends on more than its number and what was told"
+        searcher.tell(trial(number, values, cost_of(values), state="stopped"))
+    told = [(one.values, [(epoch, figures["val/loss"]) for epoch, figures in one.curve]) for one in searcher.told]
+    assert searcher.suggest(13) == promising(space, told, Random("3 13"))
+    assert searcher.suggest(12) != promising(space, told, Random("3 12"))
+    assert made_anew(searcher, space).suggest(13) == searcher.suggest(13), "it depends on more than what was told"
 
 
-def test_promising_suggestions_follow_the_conditions_and_survive_what_diverged():
+def test_the_model_keeps_away_from_where_trials_diverged_however_well_they_began():
+    searcher = made("tpe", [SHARE])
+    for number in range(16):
+        wild = {"error": "the loss is not finite", "diverged": True} if number >= 8 else {}
+        curve = [(1, {"val/loss": 1 - number / 16})]
+        searcher.tell(Trial(number, {"share": number / 16}, "failed" if wild else "stopped", curve, **wild))
+    assert all(searcher.suggest(number)["share"] < 0.5 for number in range(17, 37, 2))
+
+
+def test_promising_suggestions_follow_the_conditions_and_survive_what_failed():
     searcher = made("tpe")
     for number in range(30):
         values = searcher.suggest(number)
