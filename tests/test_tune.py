@@ -71,14 +71,15 @@ def test_ctrl_c_in_a_trial_is_told_and_the_search_keeps_what_was_done(launch, tm
 
 
 @pytest.mark.soak
-def test_ctrl_c_on_ray_is_told_and_the_same_command_goes_on_with_what_ran(launch, command, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_on_ray_is_the_status_and_the_same_command_goes_on_with_what_ran(launch, command, tmp_path, number):
     on_ray = [part for part in SMALL if not part.startswith("tune.backend")]
     line = (*on_ray, "tune.trials=5", "trainer.max_epochs=30", "tune.final=false", "tune.scheduler=none")
     done = launch("train.py", *line).once(
-        lambda: (tmp_path / "logs" / "s").exists() and journal(runs(tmp_path)[0]), signal.SIGINT
+        lambda: (tmp_path / "logs" / "s").exists() and journal(runs(tmp_path)[0]), number
     )
-    assert done.returncode == 130 and "Traceback" not in done.stderr
-    assert "interrupted; the same command goes on" in done.stdout
+    assert done.returncode == 128 + number and "Traceback" not in done.stderr
+    assert ("interrupted; the same command goes on" in done.stdout) == (number == signal.SIGINT)
     [run] = runs(tmp_path)
     before = journal(run)
     assert {trial["state"] for trial in before} == {"complete"} and len(before) < 5

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from utils.build import ROOT
@@ -47,9 +48,14 @@ def connected(
         _start(token, own)
     else:
         _join(address, key, sends_code, everywhere)
-    _on_sigterm(_unwind)  # Ray's own handler would end with status 15
+    asked = list[int]()
+    _on_sigterm(partial(_unwind, asked))  # Ray's own handler would end with status 15
     try:
         yield
+    except SystemExit:
+        if asked:  # in Ray's own calls a handler's status becomes 1
+            sys.exit(asked[0])
+        raise
     finally:
         ray.shutdown()
         _on_sigterm(former)
@@ -110,5 +116,6 @@ def _on_sigterm(handler: Any) -> None:
         signal.signal(signal.SIGTERM, handler)
 
 
-def _unwind(number: int, frame: object) -> None:
+def _unwind(asked: list[int], number: int, frame: object) -> None:
+    asked.append(128 + number)
     sys.exit(128 + number)
