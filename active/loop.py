@@ -229,11 +229,11 @@ class Arm:
         return [shas[row] for row in found.order[:most] if found.score[row] < 0]
 
     def _ask(self, number: int, query: Facts) -> None:
-        desk = self._desk(number)
-        questions = self._questions(number, query)
-        if missing := [one for one in questions if one.sha256 not in desk.done()]:
-            self.oracle.answer(questions, desk)
-            assert {one.sha256 for one in missing} <= desk.done()
+        """Questions name what the round's model says, and models of rounds long over are gone."""
+        desk, asked = self._desk(number), {*query["picks"], *query["again"]}
+        if not asked <= desk.done():
+            self.oracle.answer(self._questions(number, query), desk)
+            assert asked <= desk.done()
 
     def _questions(self, number: int, query: Facts) -> list[Question]:
         data, shas = self.bench.data, [*query["picks"], *query["again"]]

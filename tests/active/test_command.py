@@ -48,9 +48,11 @@ def test_the_loop_labels_up_to_its_budget_and_ends_with_a_report(command, tmp_pa
     assert not (run / "rounds").exists()
 
 
-def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(command, launch, tmp_path):
+@pytest.mark.parametrize("kills", [(2, 5, 9, 14, 24), pytest.param((), id="at every entry", marks=pytest.mark.soak)])
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(command, launch, tmp_path, kills):
     assert command("train.py", *LINE, "active.reference=false", "experiment_name=undisturbed").returncode == 0
-    for steps in (2, 5, 9, 14):
+    entries_in_all = count(the_run(tmp_path, "undisturbed") / "journal.sqlite")
+    for steps in kills or range(1, entries_in_all):
         killed_after(launch("train.py", *LINE, "active.reference=false", "experiment_name=killed"), tmp_path, steps)
     last = command("train.py", *LINE, "active.reference=false", "experiment_name=killed")
     assert last.returncode == 0, last.stderr
