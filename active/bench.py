@@ -124,7 +124,7 @@ class Bench:
 
         config = self.trainings.config
         given = self.data, self.rows, config, self.settings.ssl_epochs, int(config["seed"])
-        speed = self.journal.once("run", "ssl speed", lambda: {"mode": chosen_speed(*given).mode})["mode"]
+        speed = self.journal.once("run", "ssl speed", lambda: {"mode": chosen_speed(*given[:-1]).mode})["mode"]
         chosen = repr((config["models"], *given[3:], self.data.preprocessing, speed))
         name = f"simclr {hashlib.sha256(chosen.encode()).hexdigest()}"
         return unit(self._kept(name, lambda: learnt(*given, Speed(speed))))

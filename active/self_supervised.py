@@ -3,39 +3,28 @@
 import logging
 from typing import Any
 
-import torch
-from torch import nn
-
 from active.look import features_of
 from active.view import Array
 from datamodule.data import ImageData
 from datamodule.inventory import Rows
 from models.simclr import fastest, train_without_labels
 from models.speed import Speed
+from models.training import make_net
 from models.views import training_moves
-from utils.build import build
 
 log = logging.getLogger(__name__)
 
 
 def learnt(data: ImageData, rows: Rows, config: dict[str, Any], epochs: int, seed: int, speed: Speed) -> Array:
     """(N, F) features of the configured network after SimCLR on these rows."""
-    net = _network(data, config, seed)
+    net = make_net(config, data)
     flip = "flip" in training_moves(config["datamodule"]["augment"])
     log.info("learns features of %d images without labels, %d epochs", len(rows), epochs)
     train_without_labels(net, data, rows, epochs, seed, flip=flip, speed=speed)
     return features_of(net, data, rows)
 
 
-def chosen_speed(data: ImageData, rows: Rows, config: dict[str, Any], epochs: int, seed: int) -> Speed:
+def chosen_speed(data: ImageData, rows: Rows, config: dict[str, Any], epochs: int) -> Speed:
     """`trainer.speed`, measured where it is auto."""
     asked = config["trainer"]["speed"]
-    return fastest(_network(data, config, seed), data, rows, epochs) if asked == "auto" else Speed(asked)
-
-
-def _network(data: ImageData, config: dict[str, Any], seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    shape = data.preprocessing
-    size = {"channels": shape.channels, "height": shape.height, "width": shape.width}
-    net: nn.Module = build(config["models"], num_classes=len(data.classes), **size)
-    return net
+    return fastest(make_net(config, data), data, rows, epochs) if asked == "auto" else Speed(asked)

@@ -133,13 +133,18 @@ def prepare_torch(limits: TrainerSettings) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def make_task(config: Config, data: ImageData) -> ImageTask:
-    """The network, initialised from the seed alone, in its task."""
+def make_net(config: Config, data: ImageData) -> Any:
+    """The network for these images, initialised from the seed alone."""
     torch.manual_seed(config["seed"])
     shape = data.preprocessing
-    net = build(
+    return build(
         config["models"], num_classes=len(data.classes), channels=shape.channels, height=shape.height, width=shape.width
     )
+
+
+def make_task(config: Config, data: ImageData) -> ImageTask:
+    """The network, initialised from the seed alone, in its task."""
+    net = make_net(config, data)
     if hasattr(net, "prepare"):
         net.prepare(sample(data))
     task = task_around(net, config, data, data.target[data.inventory.rows("train")])
