@@ -34,8 +34,8 @@ ENOUGH = 12  # trials at one epoch to be compared there
 class Searcher:
     """Suggests values trial by trial.
 
-    A suggestion depends on the seed, its number and the trials told so far alone, so a search that goes on after a kill
-    suggests what the undisturbed one would have. first: what the first trial has, if anything.
+    A suggestion depends on the seed, its number, the trials told so far and those that still train, so a search that goes
+    on after a kill suggests what the undisturbed one would have. first: what the first trial has, if anything.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class Searcher:
         if len(known) < FEWEST or len(self.goal.objectives) > 1 or self.goal.constraints or of_a_whole:
             return {}
         told = [(trial.values, self._curve(trial)) for trial in known[-MOST:]]
-        return promising(self.parameters, told, Random(f"{self.seed} {number}"))
+        running = [one.values for one in self.open.values()]
+        return promising(self.parameters, told, Random(f"{self.seed} {number}"), running)
 
     def _curve(self, trial: Trial) -> list[tuple[int, float]]:
         """Epochs and costs; infinite where it diverged, so that the model keeps away from there."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.spatial.distance import cdist
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr, ndtri
 
 from tuning.neighbours import drawn, neighbour
 from tuning.population import scaled
@@ -24,18 +24,34 @@ NOISE = 0.003  # of the variance
 APART = 4  # a curve is looked at after 1, 4, 16, … epochs and at its end
 
 
-def promising(parameters: Sequence[Parameter], told: Sequence[tuple[Values, Curve]], rng: Random) -> Values:
-    """The candidate that should improve most on the best at a training's end (expected improvement, Jones 1998)."""
+def promising(
+    parameters: Sequence[Parameter], told: Sequence[tuple[Values, Curve]], rng: Random, running: Sequence[Values] = ()
+) -> Values:
+    """The candidate that should improve most on the best at a training's end (expected improvement, Jones 1998).
+
+    running: of trials that still train, taken to end as the model expects, so that no other one is sent there
+    (kriging believer, Ginsbourger et al. 2010).
+    """
     last = max(epoch for _, curve in told for epoch, _ in curve)
     seen = [(values, epoch, cost) for values, curve in told for epoch, cost in _looked_at(curve)]
     points = np.array([[*place(parameters, values), _age(epoch, last)] for values, epoch, _ in seen])
     scores = _normal_scores([cost for _, _, cost in seen])
     ended = [values for values, curve in sorted(told, key=lambda one: min(cost for _, cost in one[1]))]
     candidates = _candidates(parameters, ended[:BEST], rng)
-    asked = np.array([[*place(parameters, values), 1.0] for values in [*ended, *candidates]])
-    mean, deviation = _posterior(points, scores, _lengths(points, scores), asked)
-    known = len(ended)
-    return candidates[int(np.argmax(_improvement(mean[known:], deviation[known:], float(mean[:known].min()))))]
+    lengths = _lengths(points, scores)
+    if running:
+        at = _at_the_end(parameters, running)
+        believed, _ = _posterior(points, scores, lengths, at)
+        points, scores = np.concatenate((points, at)), np.concatenate((scores, believed))
+    known = [*ended, *running]
+    mean, deviation = _posterior(points, scores, lengths, _at_the_end(parameters, [*known, *candidates]))
+    least = float(mean[: len(known)].min())
+    return candidates[int(np.argmax(_improvement(mean[len(known) :], deviation[len(known) :], least)))]
+
+
+def _at_the_end(parameters: Sequence[Parameter], asked: Sequence[Values]) -> Floats:
+    """Places of configurations after the last epoch (n, D)."""
+    return np.array([[*place(parameters, values), 1.0] for values in asked])
 
 
 def _looked_at(curve: Curve) -> list[tuple[int, float]]:
@@ -56,7 +72,9 @@ def _age(epoch: int, last: int) -> float:
 
 def _normal_scores(costs: Sequence[float]) -> Floats:
     """Costs by rank alone, as a standard normal would have them: one that blew up weighs no more than a bad one."""
-    found: Floats = norm.ppf((rankdata(costs) - 0.5) / len(costs))
+    _, place_of, counts = np.unique(costs, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts) - counts / 2  # equal costs share the middle of their ranks
+    found: Floats = ndtri(below[place_of] / len(costs))
     return found / max(float(found.std()), 1e-9)
 
 
@@ -139,5 +157,6 @@ def _kernel(one: Floats, other: Floats, lengths: Floats) -> Floats:
 def _improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     """By how much each should be below the best, on average."""
     lead = (best - mean) / deviation
-    found: Floats = deviation * (lead * norm.cdf(lead) + norm.pdf(lead))
+    density = np.exp(-(lead**2) / 2) / math.sqrt(2 * math.pi)
+    found: Floats = deviation * (lead * ndtr(lead) + density)
     return found

@@ -1,5 +1,6 @@
 """The model of configurations and epochs that TPE takes turns with."""
 
+import math
 from random import Random
 
 import pytest
@@ -42,3 +43,17 @@ def test_what_depends_on_two_values_at_once_is_found():
 def test_equal_costs_are_no_obstacle():
     told = [({"share": number / 10}, [(1, 1.0), (2, 1.0)]) for number in range(8)]
     assert 0 <= promising([SHARE], told, Random(0))["share"] <= 1
+
+
+def test_others_are_sent_away_from_where_a_trial_still_trains():
+    def chosen(running=()):
+        return promising([SHARE, RATE], told, Random(0), running)
+
+    away = []
+    for seed in range(6):
+        rng = Random(seed)
+        drawn = [{"share": rng.random(), "rate": 10 ** rng.uniform(-4, -1)} for _ in range(10)]
+        told = [(values, [(1, math.dist(place([SHARE, RATE], values), (0.5, 0.5)))]) for values in drawn]
+        places = [place([SHARE, RATE], values) for values in (chosen(), chosen([chosen()]))]
+        away.append(math.dist(*places))
+    assert min(away) > 0 and sum(away) / len(away) > 0.05
