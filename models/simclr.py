@@ -21,6 +21,7 @@ PROJECTED = 128
 SMALLEST_AREA = 0.3  # of the image that a view shows
 BATCH_SIZE = 256  # images, two views of each
 TEMPERATURE = 0.2
+LEARNING_RATE = 1e-3
 PLAIN = Speed("fp32")
 
 
@@ -46,8 +47,6 @@ def train_without_labels(
     epochs: int,
     seed: int,
     batch_size: int = BATCH_SIZE,
-    lr: float = 1e-3,
-    temperature: float = TEMPERATURE,
     flip: bool = True,
     speed: Speed = PLAIN,
 ) -> list[float]:
@@ -55,57 +54,75 @@ def train_without_labels(
 
     flip: whether mirrored images mean the same (not for digits or letters). speed: precision and memory layout.
     """
-    device = next(net.parameters()).device
-    images = torch.cat([batch.image.cpu() for batch in ready(data, data.rows_dataloader(rows, "pool"), device)])
+    images = _images(net, data, rows)
     draw = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if hasattr(net, "prepare"):
-            net.prepare(images[spread_out(np.arange(len(images)), SAMPLED)].to(device))  # type: ignore[operator]
-        projected = speed.apply(Projected(net, images[:2].to(device)))
-        optimizer = make_optimizer(projected, lr)
+            net.prepare(images[spread_out(np.arange(len(images)), SAMPLED)].to(_device(net)))  # type: ignore[operator]
+        projected = speed.apply(Projected(net, images[:2].to(_device(net))))
+        optimizer = make_optimizer(projected)
         size = min(batch_size, len(images))
         steps = max(len(images) // size, 1) * epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
         projected.train()
-        losses = []
+        losses = list[float]()
         for epoch in range(epochs):
-            order = torch.randperm(len(images), generator=draw)
             found = []
-            for part in order.split(size):
-                if len(part) < size:
-                    continue
-                batch = images[part].to(device)
-                both = torch.cat([view(batch, draw, flip), view(batch, draw, flip)])
-                with speed.autocast(device):
-                    answer = projected(both)
-                loss = contrast(answer, temperature)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                found.append(loss.detach())
+            for part in torch.randperm(len(images), generator=draw).split(size):
+                if len(part) == size:
+                    found.append(_step(projected, images[part], draw, flip, speed, optimizer))
+                    schedule.step()
             losses.append(float(torch.stack(found).mean()))
             if (epoch + 1) % max(epochs // 10, 1) == 0:
                 log.info("self-supervised epoch %d of %d: loss %.3f", epoch + 1, epochs, losses[-1])
     return losses
 
 
-def make_optimizer(net: nn.Module, lr: float = 1e-3) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(net.parameters(), lr, weight_decay=1e-4, fused=True)
+def _step(
+    projected: nn.Module,
+    images: Tensor,
+    draw: torch.Generator,
+    flip: bool,
+    speed: Speed,
+    optimizer: torch.optim.Optimizer,
+) -> Tensor:
+    """One step on two views of these images; its loss."""
+    batch = images.to(_device(projected))
+    both = torch.cat([view(batch, draw, flip), view(batch, draw, flip)])
+    with speed.autocast(batch.device):
+        answer = projected(both)
+    loss = contrast(answer)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def make_optimizer(net: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=1e-4, fused=True)
 
 
 def fastest(net: nn.Module, data: ImageData, rows: Rows, epochs: int) -> Speed:
     """How `train_without_labels` runs fastest here, by a few steps on copies of the network."""
-    device = next(net.parameters()).device
-    image = next(iter(ready(data, data.rows_dataloader(rows[:BATCH_SIZE], "measured on"), device))).image
+    image = _images(net, data, rows[:BATCH_SIZE]).to(_device(net))
     with torch.random.fork_rng(devices=[]):
         projected = Projected(net, image)
-    bench = Bench(projected, lambda answer, _: contrast(answer, TEMPERATURE), make_optimizer, image.repeat(2, 1, 1, 1),
+    bench = Bench(projected, lambda answer, _: contrast(answer), make_optimizer, image.repeat(2, 1, 1, 1),
                   torch.zeros(2 * len(image)))  # fmt: skip
     best, table = choose(bench, epochs * max(len(rows) // BATCH_SIZE, 1), [torch.get_num_threads()])
     log.info(spelt(best, table))
     return Speed(best.mode)
+
+
+def _images(net: nn.Module, data: ImageData, rows: Rows) -> Tensor:
+    """All of them, normalised, in memory (n, C, H, W)."""
+    loader = data.rows_dataloader(rows, "without labels")
+    return torch.cat([batch.image.cpu() for batch in ready(data, loader, _device(net))])
+
+
+def _device(net: nn.Module) -> torch.device:
+    return next(net.parameters()).device
 
 
 def rate(step: int, steps: int) -> float:
@@ -114,7 +131,7 @@ def rate(step: int, steps: int) -> float:
     return (step + 1) / rise if step < rise else 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
-def contrast(projected: Tensor, temperature: float) -> Tensor:
+def contrast(projected: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     """NT-Xent: each view is to find its other one among all. projected: (2 B, D), the second views below the first."""
     unit = F.normalize(projected.float(), dim=1)
     similar = unit @ unit.T / temperature

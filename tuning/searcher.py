@@ -34,8 +34,8 @@ ENOUGH = 12  # trials at one epoch to be compared there
 class Searcher:
     """Suggests values trial by trial.
 
-    A suggestion depends on the seed, its number, the trials told so far and those that still train, so a search that goes
-    on after a kill suggests what the undisturbed one would have. first: what the first trial has, if anything.
+    A suggestion depends on the seed, its number, the trials told so far and those that still train, so a search that
+    goes on after a kill suggests what the undisturbed one would have. first: what the first trial has, if anything.
     """
 
     def __init__(

@@ -133,7 +133,9 @@ def test_once_there_are_enough_every_second_suggestion_is_the_most_promising():
     first = made_anew(searcher, space).suggest(13)
     assert first == searcher.suggest(13) == promising(space, told, Random("3 13"))
     assert searcher.suggest(12) != promising(space, told, Random("3 12"))
-    assert searcher.suggest(15) == promising(space, told, Random("3 15"), [one.values for one in searcher.open.values()])
+    assert searcher.suggest(15) == promising(
+        space, told, Random("3 15"), [one.values for one in searcher.open.values()]
+    )
 
 
 def test_the_model_keeps_away_from_where_trials_diverged_however_well_they_began():
