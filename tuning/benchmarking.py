@@ -13,7 +13,7 @@ from tuning.benchmark_settings import BenchmarkSettings
 from tuning.catalogue import Entry, entries
 from tuning.isolation import Allowance, Failure, isolated
 from tuning.jobs import Chosen, Job, Machine, engines, jobs
-from tuning.speed_table import Row, SpeedTable
+from tuning.speed_table import Key, Row, SpeedTable
 from tuning.stamp import Stamp, now, stamped
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,13 @@ def rows(own: Sequence[Job], settings: BenchmarkSettings) -> Iterator[Row]:
     with TemporaryDirectory(prefix="evergreen-") as folder:
         for job, answer in isolated(measure, [replace(job, folder=folder) for job in own], allowance):
             yield as_row(job, answer)
+
+
+def measured_once(plan: Plan, key: Key) -> Row:
+    """One of the plan's, once more, in a process of its own."""
+    (job,) = (job for job in plan.jobs if job.key == key)
+    (row,) = rows([job], plan.settings)
+    return row
 
 
 def as_row(job: Job, answer: dict[str, Any] | Failure) -> Row:

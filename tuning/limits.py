@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Objective = Literal["accuracy", "throughput", "latency", "memory", "disk", "parameters"]
 UNKNOWN = float("inf")
 MILLION = 1e6
+FEWEST_REPEATS = 3  # that tell how much measurements differ
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class Limits:
     accuracy: float | None = None
     objective: Objective = "accuracy"
     measure: bool = True
+    repeats: int = 5
 
     def __post_init__(self) -> None:
         for limit in self.given:
             if (asked := getattr(self, limit.key)) <= 0:
                 raise ValueError(f"limits.{limit.key}={asked}: nothing keeps it, use a number above 0")
+        if self.repeats < FEWEST_REPEATS and self.repeats != 0:
+            raise ValueError(f"limits.repeats={self.repeats}: use {FEWEST_REPEATS} or more, or 0 to believe the table")
         if self.accuracy is not None and not 1 < self.accuracy <= 100:
             raise ValueError(f"limits.accuracy={self.accuracy:g} is meant in per cent: use a number from 1 to 100")
 
