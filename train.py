@@ -1,7 +1,6 @@
 """Trains a model: python train.py [GROUP=OPTION ...] [KEY=VALUE ...]; --help lists them."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,11 +96,10 @@ def leaving(run: Run) -> Iterator[None]:
     except (KeyboardInterrupt, Interrupted) as stop:
         if not is_further_rank():
             print(f"{str(stop) or 'interrupted'}; {how_it_goes_on(run)}")
-            discard_empty(run)
         sys.exit(status(stop))
-    except (ValueError, OSError):
-        discard_empty(run)
-        raise
+    finally:
+        if not is_further_rank():
+            tidy(run)
 
 
 def how_it_goes_on(run: Run) -> str:
@@ -117,13 +115,15 @@ def how_it_goes_on(run: Run) -> str:
 
 def has_begun(run: Run) -> bool:
     """Whether a training, a search or a loop has left anything."""
-    return any(kept.exists() for kept in (run.checkpoints, trials_of(run), journal_of(run)))
+    return run.finished or any(kept.exists() for kept in (run.checkpoints, trials_of(run), journal_of(run)))
 
 
-def discard_empty(run: Run) -> None:
-    """A folder in which nothing was begun is of no use."""
-    if not has_begun(run) and not is_further_rank():
-        shutil.rmtree(run.folder, ignore_errors=True)
+def tidy(run: Run) -> None:
+    """A folder in which nothing was begun is of no use; one in which something was has replaced a former run."""
+    if has_begun(run):
+        run.drop_former()
+    else:
+        run.give_way()
 
 
 def searched(begun: Start, problem: Problem) -> Start | None:

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from models.scores import Mode, direction
 from utils.log import console
 
 if TYPE_CHECKING:
@@ -62,12 +63,17 @@ class StopEarly(EarlyStopping):
     """Ends training when the stopping metric has not improved for `patience` validations; survives a resume."""
 
     def __init__(
-        self, stopping_metric: str = "val/loss", patience: int = 5, mode: str = "min", min_delta: float = 0.0
+        self, stopping_metric: str = "val/loss", patience: int = 5, mode: Mode = "auto", min_delta: float = 0.0
     ) -> None:
+        mode = direction(stopping_metric, mode)
         # judged with the validation, before a checkpoint is written, so that its count is in it
         super().__init__(
             stopping_metric, min_delta, patience, mode=mode, check_finite=False, check_on_train_epoch_end=False
         )
+
+    def setup(self, trainer: pl.Trainer, pl_module: "ImageTask", stage: str) -> None:  # type: ignore[override]
+        pl_module.require(self.monitor, "callback.stopping_metric")
+        super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:  # it had stopped when the checkpoint was written

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,10 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from models.interruption import Interrupted
+from models.scores import Mode, direction
+
+if TYPE_CHECKING:
+    from models.task import ImageTask
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ class WholeFiles(TorchCheckpointIO):
 class Checkpoints(Checkpoint):
     """Keeps `best.ckpt`, `last.ckpt` and milestones; stops cleanly on SIGTERM and SIGINT.
 
-    monitor: the logged figure that says which is best; mode: min or max.
+    monitor: the logged figure that says which is best. mode: of it; auto goes by its name.
     every_n_steps: saves last.ckpt also between validations (never on an epoch's last batch: a resume there would skip
     that epoch's validation). milestones: epochs (counted from 1) kept as epoch-N.ckpt.
     save_last_model: keep last.ckpt (without it an interrupted run cannot go on).
@@ -49,13 +53,14 @@ class Checkpoints(Checkpoint):
         self,
         folder: str,
         monitor: str = "val/loss",
-        mode: str = "min",
+        mode: Mode = "auto",
         every_n_steps: int | None = None,
         milestones: list[int] | None = None,
         save_last_model: bool = True,
         save_weights_only: bool = False,
     ) -> None:
-        self.folder, self.monitor, self.sign = Path(folder), monitor, {"min": -1, "max": 1}[mode]
+        self.folder, self.monitor = Path(folder), monitor
+        self.sign = 1 if direction(monitor, mode) == "max" else -1
         self.every_n_steps, self.milestones = every_n_steps, milestones or []
         self.save_last_model, self.save_weights_only = save_last_model, save_weights_only
         self.best: float | None = None
@@ -63,6 +68,9 @@ class Checkpoints(Checkpoint):
         self.received: int | None = None
         self._validated_epoch = -1
         self._former: dict[int, Any] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: "ImageTask", stage: str) -> None:  # type: ignore[override]
+        pl_module.require(self.monitor, "callback.checkpoints.monitor")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,16 +114,10 @@ class Checkpoints(Checkpoint):
         self._save_last(trainer)
 
     def _keep_best(self, trainer: pl.Trainer) -> None:
-        value = float(self._monitored(trainer))
+        value = float(trainer.callback_metrics[self.monitor])
         if self.best is None or self.sign * value > self.sign * self.best:
             self.best, self.best_epoch = value, trainer.current_epoch + 1
             self._save(trainer, "best.ckpt")
-
-    def _monitored(self, trainer: pl.Trainer) -> torch.Tensor:
-        if self.monitor not in trainer.callback_metrics:
-            known = ", ".join(sorted(trainer.callback_metrics))
-            raise ValueError(f"callback.checkpoints.monitor={self.monitor} is not logged; logged are: {known}")
-        return trainer.callback_metrics[self.monitor]
 
     def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
         """On any rank: all of them save together."""

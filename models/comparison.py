@@ -13,7 +13,7 @@ from models import merit
 from models.evaluation import multilabel_columns, regression_columns, segmentation_columns
 from models.head_evaluation import all_right, of_head
 from models.inference import Predictions
-from models.scores import LOWER_IS_BETTER, PLAIN_NUMBERS, TITLES
+from models.scores import PLAIN_NUMBERS, TITLES, lower_is_better
 from utils.statistics import Interval, Statistic, mcnemar, paired_bootstrap
 
 Array = NDArray[Any]
@@ -115,7 +115,7 @@ def _figure(name: str, interval: Interval | None, first: Side, second: Side) -> 
     scale, unit = (1.0, "") if name in PLAIN_NUMBERS else (100.0, " points")
     value, low, high = (scale * part for part in (interval.value, interval.low, interval.high))
     smallest = FOUND_FOUR_OF_FIVE * (high - low) / (2 * 1.96)
-    better = first if (value > 0) != (name in LOWER_IS_BETTER) else second
+    better = first if (value > 0) != lower_is_better(name) else second
     said = "no difference was found" if low <= 0 <= high else f"{better.name} is better"
     figure = f"{TITLES[name]} {value:+.3g}{unit} ({low:+.3g} – {high:+.3g})"
     return f"{figure}: {said}; {smallest:.2g}{unit} is found four times out of five"

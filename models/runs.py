@@ -91,16 +91,45 @@ class Run:
                 return True
         return False
 
+    @property
+    def former(self) -> Path:
+        """Where the run of this name waits that force=True replaces, until the new one has begun."""
+        return self.folder.parent / ".former" / self.folder.name
+
+    def set_aside(self) -> None:
+        """Makes room for a new run of this name."""
+        if self.in_use:
+            raise ValueError(f"force=True: {self.folder} is written by another process: wait for it or stop it")
+        self.drop_former()
+        self.former.parent.mkdir(exist_ok=True)
+        self.folder.rename(self.former)
+
+    def drop_former(self) -> None:
+        """The new run has begun."""
+        shutil.rmtree(self.former, ignore_errors=True)
+        if self.former.parent.exists() and not any(self.former.parent.iterdir()):
+            self.former.parent.rmdir()
+
+    def give_way(self) -> None:
+        """Nothing was begun in this folder: it goes, and the former run, if there was one, is back."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.former.exists():
+            self.former.rename(self.folder)
+            self.drop_former()
+
     def manifest(self) -> dict[str, Any]:
         return dict(json.loads(self.manifest_file.read_text())) if self.finished else {}
 
 
 def create(logs: str, experiment_name: str, run_name: str | None, force: bool) -> Run:
-    """A new, empty run folder; an existing name is refused unless force, which replaces the former run."""
+    """A new, empty run folder; an existing name is refused unless force, which sets the former run aside.
+
+    `drop_former` or `give_way` is to follow.
+    """
     name = run_name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = Path(logs).absolute() / experiment_name / name
     if force and folder.exists():
-        shutil.rmtree(folder)
+        Run(folder).set_aside()
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
@@ -178,11 +207,13 @@ def learning_curve(run: Run) -> list[dict[str, str]]:
 
 
 def prunable(logs: str, keep: int, unfinished: bool) -> list[Run]:
-    """The runs of each experiment beyond its `keep` newest; with unfinished, only those without a model."""
+    """The runs of each experiment beyond its `keep` newest, of them what nobody writes; unfinished: without a model."""
+    if keep < 0:
+        raise ValueError(f"--keep {keep}: use 0 or more")
     chosen = []
     for experiment in sorted({run.folder.parent for run in every(logs)}):
         runs = [run for run in every(logs) if run.folder.parent == experiment]
-        chosen += [run for run in runs[keep:] if not unfinished or not run.finished]
+        chosen += [run for run in runs[keep:] if not run.in_use and not (unfinished and run.finished)]
     return chosen
 
 

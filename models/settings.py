@@ -71,6 +71,10 @@ class TrainerSettings:
             raise ValueError(
                 f"trainer.speed={self.speed}: use auto, or words of {', '.join(SPEED_WORDS)} joined by '+'"
             )
+        if {"bf16", "fp16"} <= set(self.speed.split("+")):
+            raise ValueError(f"trainer.speed={self.speed}: bf16 and fp16 exclude each other")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"trainer.threads={self.threads}: use 1 or more, or null for the machine's choice")
         if self.max_time is not None:
             duration(self.max_time)
 

@@ -14,6 +14,7 @@ from datamodule.batches import Batch
 from datamodule.data import ImageData
 from models.distillation import Distillation, softmax_distance
 from models.scores import Evaluation, Task, Temperature
+from utils.signature import nearest
 
 Array = NDArray[Any]
 Optimizer = torch.optim.Optimizer
@@ -165,6 +166,12 @@ class ImageTask(pl.LightningModule):
         """Mean over the images seen so far in this epoch."""
         total, count = self.loss_sums[stage].tolist()
         return total / max(count, 1)
+
+    def require(self, figure: str, key: str) -> None:
+        """Raises ValueError unless each validation logs this figure. key: what asks for it."""
+        known = ["train/loss", "val/loss", *map(str, self.metrics)]
+        if figure not in known:
+            raise ValueError(f"{key}={figure} is not logged; {nearest(figure, known)} (logged are: {', '.join(known)})")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["loss_sums"] = self.loss_sums

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from datamodule.data import ImageData
@@ -59,9 +60,12 @@ def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()
             fitted = _fit(config, run, resume, parts)
             break
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error) or not _halve_batch(config):
+            if not _is_out_of_memory(error):
                 raise
-        resume = False
+            if resume:
+                raise ValueError(_too_little_memory(config, run)) from error
+            if not _halve_batch(config):
+                raise
     return conclude(config, run, *fitted, parts.sections)
 
 
@@ -70,8 +74,17 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in signs)
 
 
+def _too_little_memory(config: Config, run: Run) -> str:
+    return (
+        f"out of memory at datamodule.batch_size={config['datamodule']['batch_size']}, with which {run.folder.name} "
+        "was begun: go on where there is more, or start anew with smaller batches from its weights, "
+        f"resume_weights_training={run.folder}"
+    )
+
+
 def _halve_batch(config: Config) -> bool:
-    size = int(config["datamodule"]["batch_size"])
+    given = config["datamodule"]["batch_size"]
+    size = BATCH_SIZE if given == "auto" else int(given)
     if size < 2:
         return False
     config["datamodule"]["batch_size"] = size // 2
@@ -84,10 +97,10 @@ def _halve_batch(config: Config) -> bool:
 def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Trainer, ImageTask, ImageData]:
     limits = settings(TrainerSettings, config["trainer"], "trainer.")
     prepare_torch(limits)
+    _refuse_missing_devices(limits)
     data_node = stand_in(config, "datamodule", "batch_size", BATCH_SIZE)
     data: ImageData = parts.data or build(data_node, seed=config["seed"])
-    if config["datamodule"]["batch_size"] == "auto":
-        data.batch_size = BATCH_SIZE
+    data.batch_size = data_node["batch_size"]
     data.prepare()
     if resume:
         _refuse_other_data(run, data)
@@ -131,6 +144,14 @@ def prepare_torch(limits: TrainerSettings) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Deterministic mode would fill every fresh tensor first; no kernel used here reads one before it writes it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _refuse_missing_devices(limits: TrainerSettings) -> None:
+    try:
+        pl.Trainer(accelerator=limits.accelerator, devices=limits.devices, logger=False, enable_checkpointing=False)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        asked = f"trainer.accelerator={limits.accelerator}, trainer.devices={limits.devices}"
+        raise ValueError(f"{asked} cannot be had here: {error}") from error
 
 
 def make_net(config: Config, data: ImageData) -> Any:

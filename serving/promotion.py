@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scores import LOWER_IS_BETTER, TITLES
+from models.scores import TITLES, lower_is_better
 from utils.statistics import McNemar, mcnemar, paired_bootstrap
 
 Array = NDArray[Any]
@@ -76,7 +76,7 @@ class Better:
         new, live = challenger.figures.get(name), deployed.figures.get(name)
         if new is None or live is None:
             return Verdict(False, f"{name} was not measured for both models")
-        gain = (live - new) if name in LOWER_IS_BETTER else (new - live)
+        gain = (live - new) if lower_is_better(name) else (new - live)
         margin = f", {self.min_delta:g} asked for" if self.min_delta else ""
         told = f"{TITLES.get(name, name)} {new:.4f} against {live:.4f} of the deployed {deployed.name}{margin}"
         return Verdict(gain > self.min_delta, f"{'better' if gain > self.min_delta else 'not better'}: {told}")

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -53,7 +54,7 @@ def measured_again(one: Joined, limits: Limits, measure: Callable[[], Row]) -> A
 
 def _next(rows: Sequence[Row], limits: Limits) -> Row:
     """A row as the next one will be no worse than, with 95 % (Student's prediction bound of the logarithms)."""
-    figures = {}
+    figures = dict[str, Any]()
     for limit in can_differ(limits):
         column = FIGURES[limit.key]
         logs = np.log([getattr(row, column) for row in rows])

@@ -4,15 +4,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from models.scores import Mode, direction
 from tuning.settings import OF_A_WHOLE_TRIAL
 from utils.build import ConfigurationError
 from utils.signature import nearest
 
 Figures = Mapping[str, float]
 
-LOWERED = ("loss", "error", "latency", "memory", "seconds", "parameters", "mae", "mse", "rmse", "ece", "nll", "brier")
 CONSTRAINT = re.compile(r"(?P<figure>\S+?) *(?P<sign><=|>=) *(?P<limit>[-+0-9.eE]+)")
 
 
@@ -84,20 +83,13 @@ class Goal:
                 raise ValueError(f"tune.{key}: no trial reports {figure}; {told}")
 
 
-def read_goal(
-    objectives: Sequence[str], mode: Literal["auto", "min", "max"] | Sequence[str], constraints: Sequence[str]
-) -> Goal:
+def read_goal(objectives: Sequence[str], mode: Mode | Sequence[Mode], constraints: Sequence[str]) -> Goal:
     """The goal that tune.objective, tune.mode and tune.constraints spell."""
-    modes = [mode] * len(objectives) if isinstance(mode, str) else list(mode)
+    modes: list[Mode] = [mode] * len(objectives) if isinstance(mode, str) else list(mode)
     return Goal(
-        tuple(Objective(figure, _is_raised(figure, way)) for figure, way in zip(objectives, modes, strict=True)),
+        tuple(Objective(name, direction(name, way) == "max") for name, way in zip(objectives, modes, strict=True)),
         tuple(_constraint(text) for text in constraints),
     )
-
-
-def _is_raised(figure: str, mode: str) -> bool:
-    name = figure.rpartition("/")[2].lower()
-    return mode == "max" if mode != "auto" else not any(word in name for word in LOWERED)
 
 
 def _constraint(text: str) -> Constraint:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.scores import LOWER_IS_BETTER, PLAIN_NUMBERS, TITLES
+from models.scores import PLAIN_NUMBERS, TITLES, lower_is_better
 from serving.api.doors import Key, Routes, identity_of
 from serving.jobs import Queue
 from serving.package import Name
@@ -98,6 +98,6 @@ def add_jobs(routes: Routes, queue: Queue, submission: Submission) -> None:
             "options": {group: options(group) for group in GROUPS},
             "titles": TITLES,
             "leading": LEADING,
-            "lower_is_better": sorted(LOWER_IS_BETTER),
+            "lower_is_better": sorted(filter(lower_is_better, TITLES)),
             "plain_numbers": sorted(PLAIN_NUMBERS),
         }

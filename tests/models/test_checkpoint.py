@@ -1,9 +1,15 @@
-"""Checkpoint files are whole or the old ones."""
+"""Checkpoint files are whole or the old ones, and the best is what the monitored figure calls so."""
 
 import pytest
 import torch
 
-from models.checkpoint import WholeFiles
+from models.callbacks import StopEarly, the
+from models.checkpoint import Checkpoints, WholeFiles
+from models.runs import learning_curve
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"
+)
 
 
 def test_a_failed_write_leaves_the_former_checkpoint(tmp_path):
@@ -18,3 +24,18 @@ def test_a_failed_write_leaves_the_former_checkpoint(tmp_path):
         WholeFiles().save_checkpoint({"step": torch.tensor(2), "broken": Unwritable()}, file)
     assert torch.load(file, weights_only=True)["step"] == 1
     assert [left.name for left in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_figure_that_is_to_rise_is_followed_upwards_without_being_told(fitted):
+    options = ("callback=early_stopping", "callback.stopping_metric=val/accuracy", "callback.patience=2")
+    run, trainer, *_ = fitted("up", *options, "callback.checkpoints.monitor=val/accuracy", "datamodule.n_samples=400")
+    accuracies = [float(row["val/accuracy"]) for row in learning_curve(run) if row["val/accuracy"]]
+    assert accuracies[-1] > accuracies[0] and trainer.current_epoch > 3
+    assert the(Checkpoints, trainer).best == pytest.approx(max(accuracies), abs=1e-6)
+    assert float(the(StopEarly, trainer).best_score) == pytest.approx(max(accuracies), abs=1e-6)
+
+
+@pytest.mark.parametrize("key", ["callback.stopping_metric", "callback.checkpoints.monitor"])
+def test_a_figure_that_is_not_logged_is_refused_before_the_first_step(fitted, key):
+    with pytest.raises(ValueError, match=rf"{key}=accuracy is not logged; did you mean val/accuracy"):
+        fitted("misspelt", "callback=early_stopping", f"{key}=accuracy", "datamodule.n_samples=400")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from models.runs import create, differences, every, find, main
+from models.runs import create, differences, every, find, main, prunable
 
 
 def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", **values):
@@ -27,6 +27,17 @@ def test_an_existing_name_is_refused_unless_forced(tmp_path):
     with pytest.raises(ValueError, match="run_name=mine.*force=True"):
         create(str(tmp_path), "default", "mine", force=False)
     assert create(str(tmp_path), "default", "mine", force=True) == run and not run.finished
+
+
+def test_a_replaced_run_is_back_where_the_new_one_never_began(tmp_path):
+    run = run_of(tmp_path, "mine")
+    before = run.read()
+    new = create(str(tmp_path), "default", "mine", force=True)
+    assert every(str(tmp_path)) == [] and not new.finished
+    new.give_way()
+    assert run.read() == before and run.finished and list(run.folder.parent.iterdir()) == [run.folder]
+    create(str(tmp_path), "default", "mine", force=True).drop_former()
+    assert not run.finished and list(run.folder.parent.iterdir()) == [run.folder]
 
 
 def test_latest_is_the_newest_with_a_model_and_true_the_newest_without(tmp_path):
@@ -51,10 +62,13 @@ def test_a_run_that_another_process_writes_is_refused_and_not_resumed(tmp_path):
         assert other.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match="by another process"):
             run.lock()
+        with pytest.raises(ValueError, match="force=True.*by another process"):
+            create(str(tmp_path), "default", "busy", force=True)
+        assert prunable(str(tmp_path), 0, False) == []
         with pytest.raises(ValueError, match="no unfinished run"):
             find(True, str(tmp_path))
         other.communicate("\n")
-    assert not run.in_use
+    assert not run.in_use and prunable(str(tmp_path), 0, False) == [run]
 
 
 def test_comparison_names_only_what_differs():
@@ -78,3 +92,5 @@ def test_pruning_shows_first_and_deletes_only_with_yes(tmp_path, capsys):
     assert "would delete" in capsys.readouterr().out and len(every(str(tmp_path))) == 3
     main(["--logs", str(tmp_path), "prune", "--keep", "1", "--yes"])
     assert [run.folder.name for run in every(str(tmp_path))] == ["run3"]
+    with pytest.raises(SystemExit, match="--keep -1"):
+        main(["--logs", str(tmp_path), "prune", "--keep", "-1"])

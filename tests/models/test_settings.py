@@ -33,3 +33,10 @@ def test_a_time_that_yaml_turned_into_a_number_is_refused():
 def test_an_unknown_speed_word_is_named():
     with pytest.raises(ValueError, match=r"speed=bf17.*bf16"):
         TrainerSettings(speed="bf17")
+
+
+def test_two_half_precisions_and_no_threads_are_refused():
+    with pytest.raises(ValueError, match="exclude each other"):
+        TrainerSettings(speed="bf16+fp16")
+    with pytest.raises(ValueError, match=r"trainer\.threads=-3"):
+        TrainerSettings(threads=-3)

@@ -1,0 +1,54 @@
+"""A training that cannot begin, or does not fit into memory."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from datamodule.digits import Digits
+from models import training
+from models.runs import Run
+from models.settings import TrainerSettings
+from utils.build import CONFIGURATION, plain
+
+
+@pytest.fixture
+def config():
+    with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+        return plain(compose("configs"))
+
+
+@pytest.mark.parametrize("devices", [0, "abc", [300]])
+def test_devices_that_are_not_there_are_refused_by_key(devices):
+    with pytest.raises(ValueError, match=r"trainer\.devices=.* cannot be had here"):
+        training._refuse_missing_devices(TrainerSettings(accelerator="cpu", devices=devices))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_by_key():
+    with pytest.raises(ValueError, match=r"trainer\.accelerator=gpu.* cannot be had here"):
+        training._refuse_missing_devices(TrainerSettings(accelerator="gpu"))
+
+
+@pytest.mark.parametrize("given", [64, "auto"])
+def test_half_the_batch_reaches_data_that_were_handed_in(config, tmp_path, monkeypatch, given):
+    config["datamodule"]["batch_size"] = given
+    data = Digits(cache_dir=str(tmp_path), n_samples=200)
+    sizes = []
+
+    def too_large(data):
+        sizes.append(data.batch_size)
+        raise MemoryError
+
+    monkeypatch.setattr(Digits, "prepare", too_large)  # memory that runs out, at no cost
+    with pytest.raises(MemoryError):
+        training.train(config, Run(tmp_path / "run"), parts=training.Parts(data=data))
+    assert sizes == [64, 32, 16, 8, 4, 2, 1]
+
+
+def test_a_run_that_goes_on_with_too_little_memory_keeps_what_it_has(config, tmp_path, monkeypatch):
+    def too_large(data):
+        raise MemoryError
+
+    monkeypatch.setattr(Digits, "prepare", too_large)
+    with pytest.raises(ValueError, match="out of memory at datamodule.batch_size=64.*resume_weights_training="):
+        training.train(config, Run(tmp_path / "run"), resume=True, parts=training.Parts(data=Digits()))
