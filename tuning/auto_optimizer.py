@@ -58,9 +58,10 @@ class Found:
         first, *others = self.ranked
         next_best = "".join(f", {one.arm} {one.loss:.4g}" for one in others[:1] if math.isfinite(one.loss))
         figure = "training" if self.rule == PLAIN_RULE else "validation"
+        smoothed = "" if first.arm == self.winner else f"; between them, as a parabola has it, {self.winner}"
         return (
-            f"{first.arm} has the lowest {figure} loss, {first.loss:.4g} after {first.curve.steps} steps{next_best} "
-            f"({len(self.ranked)} arms, rounds: {first.round}, {self.seconds:.1f} s)"
+            f"{first.arm} has the lowest {figure} loss, {first.loss:.4g} after {first.curve.steps} steps{next_best}"
+            f"{smoothed} ({len(self.ranked)} arms, rounds: {first.round}, {self.seconds:.1f} s)"
         )
 
 

@@ -3,7 +3,8 @@
 The range test raises the rate step by step from far too low to far too high (Smith 2015, arXiv:1506.01186). The middle
 of the smoothed loss's longest valley, fastai's `valley`, depends on how fast the test goes: on four small networks the
 best rate lay 3 to 370 times above it, but between 1/16 and twice of where the loss was lowest. So short trainings under
-complete schedules compare the rates around that one, a factor of two apart.
+complete schedules compare the rates around that one, a factor of two apart; a parabola then tells where between them it
+lies.
 """
 
 import logging
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from tuning.arms import Arm
@@ -27,6 +29,7 @@ STEPS = 100
 SMOOTHING = 0.9
 BLOWN_UP = 4.0  # times the lowest loss
 NEIGHBOURS = tuple(2.0**power for power in range(-5, 2))  # times the rate of the lowest loss
+STEP = math.log(2.0)  # between neighbours
 
 
 @dataclass(frozen=True)
@@ -109,4 +112,24 @@ def find_rate(
     log.info("rate finder: the valley lies at %.2g, the lowest loss at %.2g", tested.valley, tested.lowest)
     rates = [float(f"{tested.lowest * factor:.2g}") for factor in NEIGHBOURS]
     arms = [Arm(str(node.get("name", "optimizer")), rate, node | {"lr": rate}) for rate in rates]
-    return search(course, arms, given, replace(rules, horizon=given.lr_falls), trainings)
+    found = search(course, arms, given, replace(rules, horizon=given.lr_falls), trainings)
+    return found if rules.then == "continue" else replace(found, winner=between(found))
+
+
+def between(found: Found) -> Arm:
+    """The winner at the rate where a parabola through the log losses of its rate and the nearest ones is lowest.
+
+    One parabola for all rounds, each at its own height: a loss varies by chance more than neighbouring rates differ.
+    """
+    won = math.log(found.winner.lr)
+    near = [one for one in found.tried if 0 < one.loss < math.inf and abs(math.log(one.arm.lr) - won) < 1.1 * STEP]
+    logs, rounds = np.log([one.arm.lr for one in near]), np.array([one.round for one in near])
+    heights = rounds[:, None] == np.unique(rounds)
+    unknown = np.column_stack((logs**2, logs, heights))
+    if len(near) < unknown.shape[1]:
+        return found.winner
+    square, slope, *_ = np.linalg.lstsq(unknown, np.log([one.loss for one in near]))[0]
+    if square <= 0:
+        return found.winner
+    rate = float(f"{math.exp(np.clip(-slope / (2 * square), won - STEP, won + STEP)):.2g}")
+    return replace(found.winner, lr=rate, node=found.winner.node | {"lr": rate})
