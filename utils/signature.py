@@ -154,8 +154,13 @@ def _add_function(signature: Signature, node: ast.FunctionDef, skip_self: bool) 
 
 def _add_fields(signature: Signature, node: ast.ClassDef) -> None:
     for item in node.body:
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and not _is_of_the_class(item):
             signature.types.setdefault(item.target.id, _type(item.annotation))
+
+
+def _is_of_the_class(item: ast.AnnAssign) -> bool:
+    """A ClassVar, which no constructor takes."""
+    return ast.unparse(item.annotation).removeprefix("typing.").startswith("ClassVar")
 
 
 def _add_bases(signature: Signature, module: str, tree: ast.Module, node: ast.ClassDef) -> bool:
