@@ -133,10 +133,17 @@ class SpeedTable:
 def read_rows(file: Path) -> list[Row]:
     """The newest row of each key, in their order. Raises ValueError for a file of another version, naming the line."""
     with file.open(newline="", encoding="utf-8") as opened:
-        reader = csv.DictReader(opened)
-        if reader.fieldnames is not None and list(reader.fieldnames) != COLUMNS:
-            raise ValueError(f"benchmark.file={file} {_foreign(list(reader.fieldnames))}: name another file")
-        found = [_row(file, number, cells) for number, cells in enumerate(reader, 2)]
+        reader = csv.reader(opened)
+        try:
+            columns = next(reader, COLUMNS)
+            if columns != COLUMNS:
+                raise ValueError(f"benchmark.file={file} {_foreign(columns)}: name another file")
+            found = [_row(file, reader.line_num, cells) for cells in reader if cells]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(
+                f"benchmark.file={file} cannot be read after line {reader.line_num} ({error}): mend it, or name "
+                "another file"
+            ) from error
     return list({row.key: row for row in found}.values())
 
 
@@ -147,9 +154,11 @@ def _foreign(columns: list[str]) -> str:
     return f"is no table of this version (it {' and '.join(told) or 'has its columns in another order'})"
 
 
-def _row(file: Path, number: int, cells: dict[str, str]) -> Row:
+def _row(file: Path, number: int, cells: list[str]) -> Row:
     try:
-        row = Row(**{name: _value(name, text) for name, text in cells.items()})
+        if len(cells) != len(COLUMNS):
+            raise ValueError(f"{len(cells)} cells in {len(COLUMNS)} columns")
+        row = Row(**{name: _value(name, text) for name, text in zip(COLUMNS, cells, strict=True)})
     except (TypeError, ValueError) as error:
         raise ValueError(f"benchmark.file={file}, line {number} cannot be read ({error}): mend or remove it") from error
     if row.table != VERSION:

@@ -91,6 +91,25 @@ def test_a_cell_that_is_no_number_is_named_with_its_line(tmp_path):
         read_rows(file)
 
 
+@pytest.mark.parametrize(("change", "told"), [(lambda line: line + ",", 23), (lambda line: line[:-2], 21)])
+def test_a_row_with_more_or_fewer_cells_than_columns_is_named_with_its_line(tmp_path, change, told):
+    file = tmp_path / "t.csv"
+    write(file, ROW, FAILED)
+    head, first, second = file.read_text().splitlines()
+    file.write_text("\n".join([head, first, "", change(second), ""]))
+    with pytest.raises(ValueError, match=rf"t\.csv, line 4 cannot be read \({told} cells in 22 columns\): mend"):
+        read_rows(file)
+
+
+@pytest.mark.parametrize("spoilt", [b"caf\xe9,1\n", b'"' + 200_000 * b"x" + b'"\n'])
+def test_a_file_that_is_no_text_table_is_named_with_the_way_out(tmp_path, spoilt):
+    file = tmp_path / "t.csv"
+    write(file, ROW)
+    file.write_bytes(file.read_bytes() + spoilt)
+    with pytest.raises(ValueError, match=r"t\.csv cannot be read after line .*: mend it, or name another file"):
+        write(file)
+
+
 def test_two_processes_never_write_the_same_table(tmp_path):
     with SpeedTable(tmp_path / "t.csv"), pytest.raises(ValueError, match="being written by another benchmark"):
         write(tmp_path / "t.csv", ROW)
