@@ -16,6 +16,7 @@ from tuning.jobs import Job
 from tuning.limits import OBJECTIVES, Limits
 from tuning.published import Joined
 from tuning.speed_table import SpeedTable
+from utils.build import option
 from utils.charts import Chart
 from utils.log import console
 from utils.report import Charts, Section, Stat, Stats, Text, write_report
@@ -55,9 +56,11 @@ class Choice:
     @property
     def engine(self) -> list[str]:
         """For test.py: how it was as fast as that."""
-        if self.chosen is None or self.chosen.row.engine == "eager":
+        if self.chosen is None or (self.chosen.row.engine, self.chosen.row.precision) == ("eager", "fp32"):
             return []
-        return ["tester.trt_opt=True", f"engine={self.chosen.row.engine}", f"engine.type={self.chosen.row.precision}"]
+        engine, precision = self.chosen.row.engine, self.chosen.row.precision
+        kind = [f"engine.type={precision}"] if "type" in option("engine", engine) else []
+        return ["tester.trt_opt=True", f"engine={engine}", *kind]
 
 
 def judged(found: Sequence[Joined], limits: Limits) -> Choice:

@@ -1,12 +1,16 @@
 """Choosing within limits, against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
 from tuning.limits import OBJECTIVES, Limits
 from tuning.model_search import HOPELESS, hopes, judged, write_choice
 from tuning.published import Joined, Published
 from tuning.speed_table import Row, SpeedTable
+from utils.build import CONFIGURATION, check_own, plain
 
 LEAST = ("throughput", "accuracy")
 
@@ -87,6 +91,23 @@ def test_the_answer_says_why_and_what_to_paste():
     assert f"highest top-1, {best.top1:g} %" in choice.why and "(at most 39)" in choice.why
     assert choice.overrides == ["models=timm", f"models.architecture={best.row.model}.tag", "datamodule.height=224",
                                 "datamodule.width=224"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "further"),
+    [
+        ("eager", "fp32", None),
+        ("eager", "bf16", ["engine=eager", "engine.type=bf16"]),
+        ("onnxruntime", "fp32", ["engine=onnxruntime"]),
+        ("openvino", "int8", ["engine=openvino", "engine.type=int8"]),
+    ],
+)
+def test_the_line_to_deploy_is_one_that_test_py_takes(engine, precision, further):
+    one = made(1, np.random.default_rng(0))
+    choice = judged([replace(one, row=replace(one.row, engine=engine, precision=precision))], Limits(latency_ms=99))
+    assert choice.engine == ([] if further is None else ["tester.trt_opt=True", *further])
+    with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+        check_own(plain(compose("test", overrides=choice.engine)))
 
 
 def test_what_is_not_measured_is_never_chosen():
