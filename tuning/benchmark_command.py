@@ -11,6 +11,7 @@ from tuning.benchmark_page import on_front, write_page
 from tuning.benchmark_progress import tracked
 from tuning.benchmark_settings import BenchmarkSettings
 from tuning.benchmarking import Plan, measured_once, missing
+from tuning.catalogue import AllTooLarge
 from tuning.confirmation import can_differ, measured_again
 from tuning.finetune_settings import OwnImages
 from tuning.limits import Limits
@@ -22,6 +23,7 @@ from tuning.stamp import differing_governor, foreign, now, write_stamp
 from utils.log import console
 
 MOST_SHOWN = 40
+TO_MEASURE = "leave limits.measure=false out"
 HEADINGS = ("model", "engine", "batch", "size", "top-1 %", "p50 ms", "p95 ms", "images/s", "MiB", "front")
 
 
@@ -57,19 +59,39 @@ def measured(
     patient: bool = False,
 ) -> list[Found]:
     """One for each kind of machine, after what was missing was measured. patient: waits for another who measures."""
-    known = published(settings.published)
+    known, file = published(settings.published), Path(settings.file).expanduser()
     limits.check(bool(known))
-    with SpeedTable(Path(settings.file).expanduser(), patient) as table, machines(limits.narrowed(settings)) as here:
+    if not limits.measure and not file.is_file():
+        raise ValueError(f"there is no table {file}: {TO_MEASURE}")
+    with SpeedTable(file, patient) as table, _within(limits, settings) as here:
         try:
             if limits.measure:
                 _fill(here, table, limits)
             else:
-                _refuse_foreign(here.plans, table)
+                _refuse_unmeasured(here.plans, table)
         except KeyboardInterrupt:
             shown(_every(here.plans, table, known))
             raise
         shown(_every(here.plans, table, known))
         return [Found(plan, joined(plan.known(table), known)) for plan in here.plans]
+
+
+@contextmanager
+def _within(limits: Limits, settings: BenchmarkSettings) -> Iterator[Machines]:
+    """For models that are not too large anyway. Raises ValueError where all are, with the nearest one."""
+    narrowed = limits.narrowed(settings)
+    try:
+        with machines(narrowed) as here:
+            yield here
+    except AllTooLarge as error:
+        if narrowed.max_params == settings.max_params:
+            raise
+        assert limits.parameters is not None
+        share = error.millions / limits.parameters - 1
+        raise ValueError(
+            f"limits.parameters={limits.parameters:g}: none of {error.count:,} models keeps it; the nearest is "
+            f"{error.smallest} with {error.millions:.3g} million, {100 * share:.1f} % above it"
+        ) from error
 
 
 def _every(plans: Sequence[Plan], table: SpeedTable, known: Sequence[Published]) -> list[Joined]:
@@ -106,13 +128,15 @@ def _stamps(plans: Sequence[Plan], table: SpeedTable) -> Iterator[None]:
             write_stamp(table.file, plan.seen.stamp | {"ended": now()})
 
 
-def _refuse_foreign(plans: Sequence[Plan], table: SpeedTable) -> None:
+def _refuse_unmeasured(plans: Sequence[Plan], table: SpeedTable) -> None:
     """Raises ValueError where nothing may be measured and the table is of no help here."""
     for plan in plans:
         if told := foreign(table.rows.values(), plan.machine):
             raise ValueError(
                 f"limits.measure=false, but {told}: leave limits.measure out, or name another benchmark.file"
             )
+        if not plan.known(table):
+            raise ValueError(f"the table {table.file} has no measurement of these models: {TO_MEASURE}")
 
 
 def chosen_of(found: Found, limits: Limits, own: OwnImages | None, file: Path) -> Choice:

@@ -34,8 +34,20 @@ class Entry:
     macs: int | None = None
 
 
+class AllTooLarge(ValueError):
+    """benchmark.max_params leaves none of so many models. millions: of parameters, that the smallest one has."""
+
+    def __init__(self, allowed: float, found: Sequence[Entry]) -> None:
+        least, self.smallest = min((entry.parameters or 0, entry.model) for entry in found)
+        self.count, self.millions = len(found), least / MILLION
+        super().__init__(
+            f"benchmark.max_params={allowed:g} leaves none of {self.count:,} models: "
+            f"the smallest, {self.smallest}, has {self.millions:.3g} million"
+        )
+
+
 def entries(settings: BenchmarkSettings) -> list[Entry]:
-    """The models that are asked for, the cheapest first. Raises ValueError where none is left.
+    """The models that are asked for, the cheapest first. Raises AllTooLarge where none is left.
 
     Many whose costs are not known come last, since counting them all would take minutes; a few are counted.
     """
@@ -46,22 +58,16 @@ def entries(settings: BenchmarkSettings) -> list[Entry]:
         unknown = []
     counted = costs(unknown)
     found = sorted((counted.get(entry.model, entry) for entry in found), key=_cost)
-    small = [entry for entry in found if not _is_larger(entry, settings.max_params)]
+    if settings.max_params is None:
+        return found
+    small = [entry for entry in found if (entry.parameters or 0) <= settings.max_params * MILLION]
     if not small:
-        least = min(entry.parameters / MILLION for entry in found if entry.parameters)
-        raise ValueError(
-            f"benchmark.max_params={settings.max_params:g} leaves none of {len(found)} models: "
-            f"the smallest has {least:.1f} million"
-        )
+        raise AllTooLarge(settings.max_params, found)
     return small
 
 
 def _cost(entry: Entry) -> tuple[float, str]:
     return (float("inf") if entry.macs is None else entry.macs), entry.model
-
-
-def _is_larger(entry: Entry, millions: float | None) -> bool:
-    return millions is not None and (entry.parameters or 0) > millions * MILLION
 
 
 def _named(settings: BenchmarkSettings) -> list[str]:

@@ -1,11 +1,13 @@
 """Which models are measured, and in which order."""
 
+import re
+
 import pytest
 import timm
 
 from tuning import catalogue
 from tuning.benchmark_settings import BenchmarkSettings
-from tuning.catalogue import FEW, entries
+from tuning.catalogue import FEW, AllTooLarge, entries
 from tuning.catalogue_file import completed
 
 SMALL = ["test_resnet", "test_vit", "test_convnext"]
@@ -69,3 +71,9 @@ def test_larger_models_are_left_out(empty):
     most = max(entry.parameters for entry in entries(BenchmarkSettings(models=SMALL))) / 1e6
     left = entries(BenchmarkSettings(models=SMALL, max_params=most - 0.01))
     assert len(left) == 2
+
+
+def test_where_all_are_too_large_the_smallest_is_named():
+    told = "benchmark.max_params=0.001 leaves none of 3 models: the smallest, test_convnext, has 0.2"
+    with pytest.raises(AllTooLarge, match=re.escape(told)):
+        entries(BenchmarkSettings(models=SMALL, max_params=0.001))
