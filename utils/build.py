@@ -157,15 +157,38 @@ def no_such_key(key: str) -> str:
 
 
 def known_keys() -> dict[str, list[str]]:
-    """What brings each dotted key of the yamls below configuration/, groups as their prefix: `callback=freeze`."""
-    found: dict[str, list[str]] = {}
+    """What brings each dotted key of the yamls below configuration/, groups as their prefix: `callback=freeze`.
+
+    A key of a group that other yamls bring (`/limits: default` in their defaults) comes with these alone: the group is
+    in no main file that could take `limits=default`.
+    """
+    found, guests = dict[str, list[str]](), dict[str, list[str]]()
     for file in sorted(CONFIGURATION.rglob("*.yaml")):
         folder = file.parent.relative_to(CONFIGURATION).as_posix()
         bringing = f"configuration/{file.name}" if folder == "." else f"{folder}={file.stem}"
-        prefix = "" if folder in (".", "experiment") else folder.replace("/", ".") + "."
-        for key, _ in _leaves(OmegaConf.load(file)):
-            found.setdefault(prefix + key, []).append(bringing)
-    return found
+        node = OmegaConf.load(file)
+        for key in _keys(file, node):
+            found.setdefault(key, []).append(bringing)
+        for guest in _guests(node):
+            for key in _keys(guest, OmegaConf.load(guest)):
+                guests.setdefault(key, []).append(bringing)
+    return found | guests
+
+
+def _keys(file: Path, node: Any) -> Iterator[str]:
+    """The dotted keys of a yaml where it puts them."""
+    folder = file.parent.relative_to(CONFIGURATION).as_posix()
+    is_global = folder == "." or file.read_text().startswith("# @package _global_")
+    prefix = "" if is_global else folder.replace("/", ".") + "."
+    return (prefix + key for key, _ in _leaves(node))
+
+
+def _guests(node: Any) -> Iterator[Path]:
+    """The yamls of other groups in a yaml's list of defaults."""
+    for item in node.get("defaults", []):
+        for group, name in item.items() if isinstance(item, DictConfig) else ():
+            if str(group).startswith("/"):
+                yield CONFIGURATION / str(group)[1:] / f"{name}.yaml"
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,16 @@
 
 import pytest
 
-from utils.build import ConfigurationError, build, check_own, check_third_party, overridden, prepared
+from utils.build import (
+    ConfigurationError,
+    build,
+    check_own,
+    check_third_party,
+    composed,
+    known_keys,
+    overridden,
+    prepared,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +99,17 @@ def test_a_stored_configuration_takes_values_but_no_other_groups():
         overridden(stored, ["trainer.max_epoch=5"])
     with pytest.raises(ConfigurationError, match="has its own trainer"):
         overridden(stored, ["trainer=default"])
+
+
+def test_a_key_is_known_with_all_that_would_bring_it():
+    known = known_keys()
+    assert known["limits.latency_ms"] == ["experiment=auto", "models=auto"]  # no main file takes limits=default
+    assert known["benchmark.models"] == known["finetune.candidates"] == ["models=auto"]
+    assert known["callback.freeze.epochs"] == ["callback=freeze"]
+    for option in known["limits.latency_ms"]:
+        assert composed([option], ["limits.latency_ms=5"])["limits"]["latency_ms"] == 5
+
+
+def test_the_keys_of_a_yaml_are_known_where_it_puts_them():
+    known = known_keys()
+    assert "models.architecture" in known and "models.models.architecture" not in known
