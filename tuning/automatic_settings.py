@@ -41,8 +41,23 @@ def of_automatic(config: Config) -> AutomaticSettings | None:
     if not config["trainer"]["max_time"]:
         raise ValueError('experiment=auto needs a time: give trainer.max_time="00:00:20:00" (20 minutes)')
     duration(config["trainer"]["max_time"])
+    _refuse_pairs(config)
     limits_of(config)
     return settings(AutomaticSettings, config["auto"], "auto.")
+
+
+def _refuse_pairs(config: Config) -> None:
+    """What would search, too, or does not follow the time that is left."""
+    other = {"trainer.tune=true": config["trainer"]["tune"], "active": config.get("active")}
+    for name, asked in other.items():
+        if asked:
+            raise ValueError(f"experiment=auto and {name} do not go together: give one of them")
+    schedule = config["schedulers"]["_target_"].rpartition(".")[2]
+    if schedule != "TimeBudget":
+        raise ValueError(
+            f"experiment=auto and schedulers={schedule} do not go together: only schedulers=time_budget ends with the "
+            "time that is left; leave it out"
+        )
 
 
 def limits_of(config: Config) -> Limits:

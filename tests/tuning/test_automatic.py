@@ -53,6 +53,9 @@ REFUSED = {
     (*LITTLE, "auto.optimizers_share=0.9"): "leave less than 0.2 of the time to train",
     (*LITTLE, "+auto.network=[resnet18]"): "did you mean networks",
     (*LITTLE, "limits.latency_ms=-1"): "limits.latency_ms=-1",
+    (*LITTLE, "trainer.tune=true"): "experiment=auto and trainer.tune=true do not go together",
+    (*LITTLE, "active=standalone"): "experiment=auto and active do not go together",
+    (*LITTLE, "schedulers=cosine"): "experiment=auto and schedulers=cosine do not go together: only",
     (*LITTLE, "limits.memory_mib=100"): "python benchmark.py limits.memory_mib=100, then give models=",
 }
 
