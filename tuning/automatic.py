@@ -15,11 +15,9 @@ from datamodule.data import ImageData
 from models.inference import example
 from models.runs import Run
 from models.settings import TrainerSettings, duration
-from models.training import prepare_torch
+from models.training import BATCH_SIZE, prepare_torch, stand_in
 from tuning import auto_report, verdicts
-from tuning.arms import arms
-from tuning.auto_optimizer import search
-from tuning.auto_settings import AutoSettings, of_choice
+from tuning.automatic_optimizer import OPTIMIZER, kept, searched, unsearched
 from tuning.automatic_settings import AutomaticSettings, limits_of
 from tuning.batch_size import measured_sizes, pick, told
 from tuning.candidates import (
@@ -34,7 +32,6 @@ from tuning.candidates import (
 )
 from tuning.contest import Contest
 from tuning.course import Config, Course
-from tuning.side_by_side import several
 from tuning.space import Compose
 from tuning.verdicts import Verdict
 from utils.build import build, settings
@@ -42,16 +39,20 @@ from utils.build import build, settings
 log = logging.getLogger(__name__)
 FEWEST_EPOCHS = 5.0  # that a network must manage in the time
 ENOUGH_FOR_STRONG = 30.0  # epochs
+SLOW_TO_PAY = ("strong", "mix")  # augmentations
 UNEVEN = 5.0  # times as many images in the largest class as in the smallest: classes are drawn more evenly
 PREPARED_BY = 0.6  # of the networks' share of the time: those not prepared by then are left out
 REPORT_S, REPORT_SHARE = 6.0, 0.01  # CPU-seconds for the report, and a share of the time, kept beside the evaluation's
 
 
 class Automatic:
-    """One pass from data to a complete configuration. fixed: keys that the command line gives, which are kept."""
+    """One pass from data to a complete configuration. fixed: keys that the command line gives, which are kept.
+
+    A value of auto is none that could be kept.
+    """
 
     def __init__(self, config: Config, run: Run, compose: Compose, fixed: Sequence[str], wanted: AutomaticSettings):
-        self.base, self.run, self.fixed, self.wanted = config, run, set(fixed), wanted
+        self.base, self.run, self.fixed, self.wanted = config, run, kept(config, fixed), wanted
         self.limits = limits_of(config)
         self.clock = Clock(duration(config["trainer"]["max_time"]).total_seconds())
         self.contest = Contest(compose, self.clock, self.limits)
@@ -74,7 +75,7 @@ class Automatic:
 
     def _look(self) -> list[str]:
         """What the images and labels alone decide, as overrides."""
-        data: ImageData = build(self.base["datamodule"], seed=self.base["seed"])
+        data: ImageData = build(stand_in(self.base, "datamodule", "batch_size", BATCH_SIZE), seed=self.base["seed"])
         inventory, skipped = data.settled()
         self.side = int(torch.tensor([*inventory.height, *inventory.width]).median())
         train = inventory.rows("train")
@@ -136,14 +137,13 @@ class Automatic:
     def _augmentation(self, best: Candidate) -> Candidate:
         if self.fixed & {"datamodule/augment", "datamodule.augment"}:
             return best
-        strong = epochs_of(best) >= ENOUGH_FOR_STRONG
-        names = [name for name in self.wanted.augmentations if strong or name not in ("strong", "mix")]
+        names = worth_trying(self.wanted.augmentations, epochs_of(best))
         found = [Candidate(name, [*best.overrides, f"datamodule/augment={name}"]) for name in names]
         for one in found:
             self.contest.vary(one, best)
         chosen = self.contest.best_of([one for one in found if not one.refused], self.wanted.augmentations_share)
-        rest = "; ".join(f"{one.name}: {figures_of(one)}" for one in found if one is not chosen)
-        self._say("augmentation", chosen.name, f"{figures_of(chosen)}; {rest}")
+        rest = [f"{one.name}: {figures_of(one)}" for one in found if one is not chosen]
+        self._say("augmentation", chosen.name, "; ".join([figures_of(chosen), *rest]))
         return chosen
 
     def _batch_size(self, course: Course) -> None:
@@ -159,33 +159,46 @@ class Automatic:
         self._say("batch size", str(chosen.size), told(table, chosen))
 
     def _optimizer(self, best: Candidate) -> None:
-        """The automatic optimizer on the chosen network, within its share of the time."""
+        """The optimizer and its rate on the chosen network, within their share of the time."""
         assert best.course is not None
         course = Course(best.course.config, best.course.task, best.course.data, best.course.device)
-        self.contest.measure(replace(best, course=course))
-        if self.fixed & {"optimizers", "optimizers.lr", "optimizers.option"}:
+        at_its_size = replace(best, course=course)
+        self.contest.measure(at_its_size)
+        if self.fixed & OPTIMIZER:
             return
-        seconds = span(self.wanted.optimizers_share * self.clock.total)
-        given, rules = AutoSettings(max_training_time=seconds), of_choice(course.config["optimizers"])[1]
-        with several(course, rules) as trainings:
-            found = search(course, arms(course.config["optimizers"], given, rules), given, rules, trainings)
+        there = self.clock.left - self._of_the_end(at_its_size)
+        seconds = min(self.wanted.optimizers_share * self.clock.total, there / 2)
+        found = searched(course, at_its_size.step_s, seconds)
+        winner = found.winner if found else unsearched(course.config["optimizers"])
         course.restore()
-        course.config["optimizers"] = found.winner.node
-        auto_report.write(self.run.folder, found)
-        auto_report.tell(found)
-        self._say("optimizer and rate", str(found.winner), found.why)
+        course.config["optimizers"] = winner.node
+        if found:
+            auto_report.write(self.run.folder, found)
+            auto_report.tell(found)
+        self._say("optimizer and rate", str(winner), found.why if found else "no time to compare it with others")
 
     def _complete(self, best: Candidate) -> tuple[Config, ImageData]:
         """The configuration with the time that is left for training alone."""
         assert best.course is not None
-        config, data = best.course.config, best.course.data
-        judged = data.sizes["val"] + data.sizes["test"]
-        kept = REPORT_S * self.clock.slowness + REPORT_SHARE * self.clock.total + 1.5 * judged / best.images_per_s
-        seconds = max(1.0, self.clock.left - kept)
+        config, data, kept_s = best.course.config, best.course.data, self._of_the_end(best)
+        seconds = max(1.0, self.clock.left - kept_s)
         config["schedulers"]["budget"] = round(seconds, 1)
         config["trainer"]["max_time"] = span(math.ceil(seconds) + 1)
         config["auto"] = None
         self._say("schedule", f"linear to zero within {seconds:.0f} s", f"{self.clock.left:.0f} s were left of "
-                  f"{self.clock.total:.0f}, {kept:.0f} of them for evaluation and report")  # fmt: skip
+                  f"{self.clock.total:.0f}, {kept_s:.0f} of them for evaluation and report")  # fmt: skip
         verdicts.write(self.run.folder, self.told)
         return config, data
+
+    def _of_the_end(self, best: Candidate) -> float:
+        """Seconds that evaluation and report will take."""
+        assert best.course is not None
+        sizes = best.course.data.sizes
+        judged_s = 1.5 * (sizes["val"] + sizes["test"]) / best.images_per_s
+        return REPORT_S * self.clock.slowness + REPORT_SHARE * self.clock.total + judged_s
+
+
+def worth_trying(augmentations: Sequence[str], epochs: float) -> Sequence[str]:
+    """Those that pay in so many epochs; all where none would be left."""
+    gentle = [name for name in augmentations if name not in SLOW_TO_PAY]
+    return augmentations if epochs >= ENOUGH_FOR_STRONG or not gentle else gentle

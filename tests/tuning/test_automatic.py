@@ -2,12 +2,15 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from models.runs import Run
+from models.training import refuse_unchosen
+from tuning.automatic import Automatic, worth_trying
 from tuning.automatic_settings import AutomaticSettings, of_automatic
 from tuning.verdicts import Verdict, sections, write
 from utils.build import composed
@@ -64,6 +67,27 @@ REFUSED = {
 def test_a_mistake_is_refused_in_words(line):
     with pytest.raises(ValueError, match=re.escape(REFUSED[line])):
         of_automatic(composed(list(line)))
+
+
+def test_what_is_auto_is_chosen_within_the_time_and_nothing_is_left_open(places, tmp_path):
+    line = [*LITTLE, *places, "trainer.max_time=00:00:00:10", "trainer.accelerator=cpu", "models=simple_cnn",
+            "models.num_filters=4", "models.blocks=1", "datamodule.n_samples=200", "auto.augmentations=[strong]",
+            "datamodule.batch_size=auto", "optimizers=sgd", "optimizers.lr=auto"]  # fmt: skip
+    given = [override.partition("=")[0] for override in line]
+    base = composed(line)
+    automatic = Automatic(base, Run(tmp_path), lambda further: composed(line, further), given, of_automatic(base))
+    automatic.clock.started = time.time()
+    config, _ = automatic.decide()
+    refuse_unchosen(config)
+    assert config["optimizers"]["name"] == "sgd" and isinstance(config["datamodule"]["batch_size"], int)
+    why = {told.what: told.why for told in automatic.told}
+    assert re.fullmatch(r"[\d,]+ images/s", why["augmentation"])
+
+
+def test_augmentations_that_pay_late_are_left_out_of_a_short_training_unless_they_are_all():
+    assert worth_trying(["none", "strong", "mix"], epochs=5.0) == ["none"]
+    assert worth_trying(["none", "strong"], epochs=50.0) == ["none", "strong"]
+    assert worth_trying(["strong"], epochs=5.0) == ["strong"]
 
 
 def test_a_mistake_leaves_no_run(command, tmp_path):
