@@ -226,7 +226,7 @@ def tell(tested: Tested) -> None:
         out.print(tested.engines.table())
     lines = [("compared", line) for line in tested.verdict] + list(_facts(tested).items())
     for name, fact in lines + [(name, str(file)) for name, file in tested.files.items()]:
-        out.print(f"{name:9}{fact}", soft_wrap=True, markup=False)
+        out.print(f"{name:9}{fact}", soft_wrap=True)
 
 
 def _table(tested: Tested) -> Table:

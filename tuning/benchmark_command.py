@@ -166,7 +166,7 @@ def _shown(file: Path, found: Sequence[Joined]) -> None:
     out.print(summary(found))
     failed = [one.row for one in found if not one.row.works]
     for row in failed[:5]:
-        out.print(f"{row.model} {row.engine} {row.precision} batch {row.batch}: {row.error}", markup=False)
+        out.print(f"{row.model} {row.engine} {row.precision} batch {row.batch}: {row.error}")
     if len(failed) > 5:
         out.print(f"… and {len(failed) - 5} more without a figure: see the table")
     out.print(f"table: {file}\npage:  {page}", soft_wrap=True)

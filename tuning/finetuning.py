@@ -146,7 +146,7 @@ def train(one: Tried, own: OwnImages, epochs: int, objective: Objective, data: s
         one.error = facts["error"]
     else:
         one.figures.append(facts["figure"])
-    console().print(f"  {name(one.one)}: {one.error or f'{objective.figure} {one.figures[-1]:.4f}'}", markup=False)
+    console().print(f"  {name(one.one)}: {one.error or f'{objective.figure} {one.figures[-1]:.4f}'}")
 
 
 def trained(config: Config, objective: Objective) -> dict[str, Any]:

@@ -135,9 +135,9 @@ def show_choice(choice: Choice, found: Sequence[Joined], file: Path, limits: Lim
         out.print(finetune_page.ranking(choice.finetuned))
     elif choice.ranked:
         out.print(ranking(choice.ranked))
-    out.print(choice.why, soft_wrap=True, markup=False)
+    out.print(choice.why, soft_wrap=True)
     if choice.chosen:
-        out.print(f"train it:  python train.py {shlex.join(choice.overrides)}", soft_wrap=True, markup=False)
+        out.print(f"train it:  python train.py {shlex.join(choice.overrides)}", soft_wrap=True)
     if choice.engine:
         out.print(f"deploy it: python test.py {' '.join(choice.engine)}", soft_wrap=True)
     out.print(f"page:  {write_choice(choice, found, file, limits)}", soft_wrap=True)

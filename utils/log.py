@@ -34,10 +34,13 @@ def to_file(file: Path) -> None:
 def console(file: IO[str] | None = None) -> Console:
     """Where tables and lines are shown: as wide as the terminal, or wide enough for a table where there is none.
 
-    file: in place of what is standard output whenever something is shown.
+    What it shows stays as it is: brackets and colons in paths and names of classes mean nothing. file: in place of what
+    is standard output whenever something is shown.
     """
-    found = Console(highlight=False, file=file)
-    return found if found.is_terminal else Console(highlight=False, file=file, width=140)
+    found = Console(highlight=False, markup=False, emoji=False, file=file)
+    if not found.is_terminal:
+        found.width = 140
+    return found
 
 
 def first_line(error: BaseException) -> str:

@@ -48,3 +48,9 @@ def test_who_stops_asking_ends_the_work_that_waits():
 
 def test_nothing_to_do_is_done():
     assert list(spread(str, [], "nothing", len)) == []
+
+
+def test_the_bar_shows_a_folders_brackets(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    assert list(spread(str, range(2), "hashing [/old]", lambda item: 1)) == ["0", "1"]
+    assert "hashing [/old]" in capsys.readouterr().err
