@@ -1,6 +1,5 @@
 """Images listed in a CSV file, with their labels or values and, where there are such columns, splits and groups."""
 
-import csv
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,9 +9,11 @@ from datamodule.heads import HeadTargets
 from datamodule.inventory import SEVERAL, Inventory, inventory_of, split_named
 from datamodule.readers import FileReader
 from datamodule.stores import Reader
+from datamodule.tables import lines_of
 from datamodule.targets import Kind, parts
 
 Line = dict[str, str]
+TAB = "\\t"  # as a command line spells it
 TRUTHS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
@@ -23,7 +24,7 @@ class CsvFile(ImageData):
     Several labels of an image stand in one column, between separators (the separator alone: none of them), or are a
     column of 0 and 1 each; values and the classes of several heads have a column each. An image whose cells are all
     empty is unlabelled.
-    split_column, group_column: used where the file has them. options: of ImageData.
+    split_column, group_column: used where the file has them. separator, delimiter: \\t is a tab. options: of ImageData.
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("classes", "heads", "labels", "values")
@@ -44,7 +45,8 @@ class CsvFile(ImageData):
         super().__init__(**options)
         self.file = Path(file).expanduser()
         self.root = self.file.parent if root is None else Path(root).expanduser()
-        self.path_column, self.separator = path_column, separator
+        self.path_column = path_column
+        self.separator, self.delimiter = _marks(separator, delimiter)
         self.columns = [label_column] if isinstance(label_column, str) else list(label_column or ())
         if len(self.columns) > 1 and self.kind == "classes":
             raise ValueError(
@@ -54,7 +56,6 @@ class CsvFile(ImageData):
         if self.heads is not None:
             self.columns, self.targets = list(self.heads), HeadTargets(self.heads)
         self.split_column, self.group_column = split_column, group_column
-        self.delimiter = delimiter
 
     def scan(self) -> Inventory:
         lines = self._lines()
@@ -103,8 +104,11 @@ class CsvFile(ImageData):
     def _lines(self) -> list[Line]:
         if not self.file.is_file():
             raise ValueError(f"datamodule.file={self.file} is no file; give a CSV with a line for each image")
-        with self.file.open(newline="", encoding="utf-8-sig") as text:
-            table = csv.DictReader(text, delimiter=self.delimiter, restval="")
+        options = {"delimiter": self.delimiter, "restval": ""}
+        with (
+            self.file.open(newline="", encoding="utf-8-sig") as text,
+            lines_of(text, f"datamodule.file={self.file}", **options) as table,
+        ):
             header = list(table.fieldnames or [])
             wanted = [("path_column", self.path_column), *(("label_column", column) for column in self.columns)]
             for key, column in wanted:
@@ -117,6 +121,15 @@ class CsvFile(ImageData):
         if name and not split:
             raise ValueError(f"{self.file} names a split {name!r}; use train, val, test or pool, or leave it empty")
         return split
+
+
+def _marks(separator: str, delimiter: str) -> tuple[str, str]:
+    """Both with their tabs. Raises ValueError for what cannot stand between two labels, or between two cells."""
+    if not separator:
+        raise ValueError("datamodule.separator is empty; give what stands between two labels, such as |")
+    if len(told := delimiter.replace(TAB, "\t")) != 1 or told in '"\r\n':
+        raise ValueError(f"datamodule.delimiter={delimiter}: give one character, such as ; or {TAB}")
+    return separator.replace(TAB, "\t"), told
 
 
 def _named(column: str, cell: str) -> str:

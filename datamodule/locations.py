@@ -15,6 +15,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 
 from datamodule.decode import SUFFIXES
+from datamodule.tables import lines_of
 
 PATH_COLUMN = "path"
 LOCAL = (None, "file", "local")
@@ -73,15 +74,12 @@ class Location:
     def _listed(self) -> Iterator[Image]:
         folder = self._address(self.path).rpartition("/")[0]
         with self.files.open(self.path, "rb") as file:
-            lines = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
-            try:
+            text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+            with lines_of(text, f"source={self.source}") as lines:
                 self._check(lines)
                 for line in lines:
                     name = line[PATH_COLUMN] or ""
                     yield Image(name, name if _is_absolute(name) else f"{folder}/{name}")
-            except (csv.Error, UnicodeDecodeError) as error:
-                after = f"source={self.source}, after line {lines.line_num}"
-                raise ValueError(f"{after}: {error}; save it as CSV in UTF-8") from error
 
     def _check(self, lines: "csv.DictReader[str]") -> None:
         if PATH_COLUMN not in (found := list(lines.fieldnames or [])):

@@ -54,6 +54,8 @@ PATH_KEYS |= {"certificate", "private_key", "token_file", "arguments", "worker_a
 
 NO_PATHS = {"active.compare"}  # though their last part is called like one
 
+TEXT_KEYS = {"delimiter", "separator"}  # whose values are text, whatever Hydra's grammar would take them for
+
 # What optimizers.option=auto reads in an optimizer's node; and the values that a training measures before it builds.
 OF_THE_CHOICE = ("option", "candidates", "num_epochs", "max_step_count", "max_training_time", "lr_range", "lr_falls",
                  "search")  # fmt: skip
@@ -100,12 +102,12 @@ def _returned(job: JobReturn) -> Any:
 
 
 def prepared(argument: str, multirun: bool = False) -> list[str]:
-    """One override as Hydra's grammar takes it: paths quoted, timm's names of models and optimizers spelt out."""
+    """One override as Hydra's grammar takes it: paths and texts quoted, timm's names spelt out."""
     key, equals, value = argument.partition("=")
     if not equals or key.startswith("-"):
         return [argument]
-    if key.rpartition(".")[2] in PATH_KEYS and key not in NO_PATHS:
-        return [f"{key}={value if multirun and _parses(argument) else _quoted_path(value)}"]
+    if (quote := _quote_of(key)) is not None:
+        return [f"{key}={value if multirun and _is_sweep(argument) else quote(value)}"]
     if key == "optimizers.option" and value not in ("auto", "null"):
         key = "optimizers"
     if key in NAMED_BY_TIMM and value.isidentifier() and not (CONFIGURATION / key / f"{value}.yaml").exists():
@@ -119,19 +121,31 @@ def _let_through(argument: str) -> str:
     return f"++{argument}" if equals and "." in key and key[0].isalpha() and not key.startswith("hydra.") else argument
 
 
+def _quote_of(key: str) -> Callable[[str], str] | None:
+    """What makes a value of this key one that the grammar takes; None where the value is left to the grammar."""
+    name = key.rpartition(".")[2]
+    if name in PATH_KEYS and key not in NO_PATHS:
+        return _quoted_path
+    return _quoted if name in TEXT_KEYS else None
+
+
 def _quoted_path(value: str) -> str:
-    if value in ("null", "true", "false", "True", "False", "auto", "latest", "") or value[0] in "'\"":
+    if value in ("true", "false", "True", "False", "auto", "latest"):
         return value
-    expanded = str(Path(value).expanduser()) if value.startswith("~") else value
-    return "'" + expanded.replace("'", "\\'") + "'"
+    return _quoted(str(Path(value).expanduser()) if value.startswith("~") else value)
 
 
-def _parses(argument: str) -> bool:
+def _quoted(value: str) -> str:
+    if value in ("null", "") or value[0] in "'\"":
+        return value
+    return "'" + value.replace("'", "\\'") + "'"
+
+
+def _is_sweep(argument: str) -> bool:
     try:
-        OverridesParser.create().parse_override(argument)
+        return OverridesParser.create().parse_override(argument).is_sweep_override()
     except HydraException:
         return False
-    return True
 
 
 def explained(error: BaseException) -> str:

@@ -37,6 +37,22 @@ def test_columns_and_delimiter_can_be_named(listed):
     assert source.scan().label.tolist() == ["a"]
 
 
+def test_a_tab_can_be_spelt_as_on_a_command_line(listed):
+    source = listed("path\tlabel", "0.png\ta", delimiter="\\t")
+    assert source.scan().label.tolist() == ["a"]
+
+
+@pytest.mark.parametrize("options", [{"delimiter": ";;"}, {"delimiter": '"'}, {"delimiter": ""}, {"separator": ""}])
+def test_what_cannot_stand_between_two_cells_is_refused_by_key(listed, options):
+    with pytest.raises(ValueError, match=rf"datamodule\.{next(iter(options))}\b.* give "):
+        listed("path,label", "0.png,a", **options)
+
+
+def test_a_table_in_another_encoding_is_named_with_what_helps(listed):
+    with pytest.raises(ValueError, match=r"datamodule\.file=.*list\.csv, after line .* save it as CSV in UTF-8"):
+        listed("path,label", "0.png,grün", encoding="latin-1").scan()
+
+
 def test_without_a_label_column_all_is_the_pool(listed):
     assert listed("path", "0.png", label_column=None).scan().label.tolist() == [""]
 

@@ -43,6 +43,17 @@ def test_a_sweep_over_paths_stays_a_sweep():
     assert prepared("datamodule.root=a,b") == ["datamodule.root='a,b'"]
 
 
+def test_in_a_multirun_what_is_no_sweep_is_quoted_as_ever():
+    assert prepared("datamodule.root=my", multirun=True) == ["datamodule.root='my'"]
+
+
+@pytest.mark.parametrize("value", [";", "\\t", ",", "|", "~", "'"])
+def test_any_delimiter_reaches_the_configuration(value, hydra_parse):
+    quoted = f'"{value}"' if value == "'" else value
+    [override] = prepared(f"datamodule.delimiter={quoted}")
+    assert hydra_parse(override).value() == value
+
+
 def test_option_names_an_optimizer():
     assert prepared("optimizers.option=sgd") == ["optimizers=sgd"]
     assert prepared("optimizers.option=auto") == ["optimizers.option=auto"]
