@@ -184,7 +184,7 @@ REFUSED = {
     "misspelt key of the run": (lambda *_: ("datamodule.bach_size=2",), "did you mean datamodule.batch_size"),
     "unknown view": (lambda *_: ("tester.tta=[spin]",), "there is no view 'spin'; use flip, shift"),
     "another group": (lambda *_: ("models=resnet18",), "the stored run has its own models"),
-    "unknown engine": (lambda *_: ("engine=warp",), "Could not find 'engine/warp'"),
+    "unknown engine": (lambda *_: ("engine=warp",), "engine=warp: engine has no such option"),
     "misspelt key of the engine": (lambda *_: ("engine=openvino", "engine.tpye=int8"), "did you mean type"),
     "nothing to test on": (lambda *_: ("run=null", "models=resnet18"), "name labelled images with tester.data"),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -62,6 +63,7 @@ OF_THE_CHOICE = ("option", "candidates", "num_epochs", "max_step_count", "max_tr
 MEASURED = ("optimizers.lr", "datamodule.batch_size")
 
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
+TIMM_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)?")  # the tag says which weights: resnet18.a1_in1k
 
 
 class ConfigurationError(ValueError):
@@ -75,14 +77,14 @@ def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str =
     said after Ctrl-C, where the function itself has not answered it; status 130.
     """
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
-    sys.argv[1:] = [item for argument in sys.argv[1:] for item in prepared(argument, multirun)]
-    if of_a_run:
-        sys.argv[1:] = [_let_through(argument) for argument in sys.argv[1:]]
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
     if not multirun:
         JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[method-assign, attr-defined]
     try:
+        sys.argv[1:] = [item for argument in sys.argv[1:] for item in prepared(argument, multirun)]
+        if of_a_run:
+            sys.argv[1:] = [_let_through(argument) for argument in sys.argv[1:]]
         main()
     except (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError) as error:
         if wants_trace:
@@ -102,7 +104,10 @@ def _returned(job: JobReturn) -> Any:
 
 
 def prepared(argument: str, multirun: bool = False) -> list[str]:
-    """One override as Hydra's grammar takes it: paths and texts quoted, timm's names spelt out."""
+    """One override as Hydra's grammar takes it: paths and texts quoted, timm's names spelt out.
+
+    Raises ConfigurationError for a group of nothing, which Hydra refuses without its name.
+    """
     key, equals, value = argument.partition("=")
     if not equals or key.startswith("-"):
         return [argument]
@@ -110,7 +115,12 @@ def prepared(argument: str, multirun: bool = False) -> list[str]:
         return [f"{key}={value if multirun and _is_sweep(argument) else quote(value)}"]
     if key == "optimizers.option" and value not in ("auto", "null"):
         key = "optimizers"
-    if key in NAMED_BY_TIMM and value.isidentifier() and not (CONFIGURATION / key / f"{value}.yaml").exists():
+    if value == "null" and (CONFIGURATION / key).is_dir():
+        raise ConfigurationError(
+            f"{key}=null: leave it out, or give {' or '.join(options(key))}; "
+            f"{key.replace('/', '.')}.KEY=null switches one part of it off"
+        )
+    if key in NAMED_BY_TIMM and TIMM_NAME.fullmatch(value) and not (CONFIGURATION / key / f"{value}.yaml").exists():
         return [f"{key}=timm", f"{key}.{NAMED_BY_TIMM[key]}={value}"]
     return [f"{key}={value}"]
 
@@ -149,7 +159,9 @@ def _is_sweep(argument: str) -> bool:
 
 
 def explained(error: BaseException) -> str:
-    """The message of an error, with the nearest right key where a key was misspelt."""
+    """The message of an error, with the nearest right name where a key or an option was misspelt."""
+    if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
+        return no_such_option(*str(error.missing_cfg_file).rsplit("/", 1))
     lines = [
         line for line in str(error).splitlines() if line.strip() and not line.startswith(("See https", "To append"))
     ]
@@ -168,6 +180,11 @@ def no_such_key(key: str) -> str:
     if key in known:
         return f"{key}: there is no such key in this configuration; it comes with {' or '.join(known[key][:3])}"
     return f"{key}: there is no such key; {nearest(key, sorted(known))}"
+
+
+def no_such_option(group: str, name: str) -> str:
+    """What to say of an option that a group lacks: the nearest right one."""
+    return f"{group}={name}: {group} has no such option; {nearest(name, options(group))}"
 
 
 def known_keys() -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from utils.build import (
     check_third_party,
     composed,
     known_keys,
+    options,
     overridden,
     prepared,
 )
@@ -63,6 +64,20 @@ def test_timm_names_need_no_yaml():
     assert prepared("models=resnet18") == ["models=timm", "models.architecture=resnet18"]
     assert prepared("optimizers=adabelief") == ["optimizers=timm", "optimizers.name=adabelief"]
     assert prepared("models=simple_cnn") == ["models=simple_cnn"]
+    assert prepared("models=resnet18.a1_in1k") == ["models=timm", "models.architecture=resnet18.a1_in1k"]
+    assert prepared("models=a,b") == ["models=a,b"]
+
+
+@pytest.mark.parametrize("group", ["callback", "models", "task/distill"])
+def test_a_group_of_nothing_is_refused_with_its_options(group):
+    with pytest.raises(ConfigurationError, match=rf"{group}=null: leave it out, or give {options(group)[0]}"):
+        prepared(f"{group}=null")
+
+
+def test_a_misspelt_option_is_refused_with_the_nearest_one_alone():
+    with pytest.raises(ConfigurationError) as refused:
+        composed(["callback=[ema,early_stoping]"])
+    assert str(refused.value) == "callback=early_stoping: callback has no such option; did you mean early_stopping?"
 
 
 def test_a_wrong_argument_is_named_with_the_nearest_right_one():
