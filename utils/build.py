@@ -55,7 +55,10 @@ PATH_KEYS |= {"certificate", "private_key", "token_file", "arguments", "worker_a
 
 NO_PATHS = {"active.compare"}  # though their last part is called like one
 
-TEXT_KEYS = {"delimiter", "separator"}  # whose values are text, whatever Hydra's grammar would take them for
+# Keys whose values are text, or lists of it, whatever Hydra's grammar would take them for: a run may be called 42.
+TEXT_KEYS = {"delimiter", "separator", "run_name", "experiment_name", "salt", "class_names", "path_column",
+             "label_column", "split_column", "group_column", "max_time", "max_training_time"}  # fmt: skip
+LISTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^][,\s]+(?: +[^][,\s]+)*""")  # a word, quoted or not
 
 # What optimizers.option=auto reads in an optimizer's node; and the values that a training measures before it builds.
 OF_THE_CHOICE = ("option", "candidates", "num_epochs", "max_step_count", "max_training_time", "lr_range", "lr_falls",
@@ -136,13 +139,19 @@ def _quote_of(key: str) -> Callable[[str], str] | None:
     name = key.rpartition(".")[2]
     if name in PATH_KEYS and key not in NO_PATHS:
         return _quoted_path
-    return _quoted if name in TEXT_KEYS else None
+    return _quoted_text if name in TEXT_KEYS else None
 
 
 def _quoted_path(value: str) -> str:
     if value in ("true", "false", "True", "False", "auto", "latest"):
         return value
     return _quoted(str(Path(value).expanduser()) if value.startswith("~") else value)
+
+
+def _quoted_text(value: str) -> str:
+    if value.startswith("[") and value.endswith("]"):
+        return LISTED.sub(lambda word: _quoted(word[0]), value)
+    return _quoted(value)
 
 
 def _quoted(value: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 _PLAIN_TYPES = {**vars(typing), **vars(__import__("builtins")), "Path": Path, "Mapping": Mapping, "Sequence": Sequence}
 MOST_NAMED = 30  # where nothing is close: all optimizers' yamls, not all of timm's networks
@@ -53,8 +54,15 @@ def _mismatch(value: Any, kind: Any) -> str:
     except (PydanticSchemaGenerationError, TypeError, NameError):
         return ""
     except ValidationError as error:
-        return "; ".join(dict.fromkeys(item["msg"] for item in error.errors()))
+        return "; ".join(dict.fromkeys(map(_told, error.errors())))
     return _lax(value, kind)
+
+
+def _told(error: ErrorDetails) -> str:
+    """pydantic's words, with the way out where a number or a truth value stands for a name."""
+    if error["type"] == "string_type" and isinstance(error["input"], int | float):
+        return f"expected text; where {error['input']} is a name, quote it ('\"{error['input']}\"' on a command line)"
+    return error["msg"]
 
 
 def _lax(value: Any, kind: Any) -> str:

@@ -55,6 +55,30 @@ def test_any_delimiter_reaches_the_configuration(value, hydra_parse):
     assert hydra_parse(override).value() == value
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("run_name=42", "42"),
+        ("experiment_name=1e5", "1e5"),
+        ("run_name=null", None),
+        ("datamodule.salt=true", "true"),
+        ("datamodule.label_column=3", "3"),
+        ("datamodule.label_column=[0,1]", ["0", "1"]),
+        ("datamodule.class_names=[new york, 1_0,'a, 2',\"it's\"]", ["new york", "1_0", "a, 2", "it's"]),
+        ("trainer.max_time=5", "5"),
+    ],
+)
+def test_a_name_that_looks_like_a_number_is_a_name(given, meant, hydra_parse):
+    [override] = prepared(given)
+    assert hydra_parse(override).value() == meant
+
+
+def test_a_number_for_a_name_in_a_file_is_refused_with_the_way_out():
+    node = {"_target_": "datamodule.folder.Folder", "root": "images", "class_names": ["a", 1]}
+    with pytest.raises(ConfigurationError, match=r"datamodule\.class_names=.*where 1 is a name, quote it"):
+        check_own({"datamodule": node})
+
+
 def test_option_names_an_optimizer():
     assert prepared("optimizers.option=sgd") == ["optimizers=sgd"]
     assert prepared("optimizers.option=auto") == ["optimizers.option=auto"]
