@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datamodule.data import ImageData
     from models.outcome import Outcome
 
-NOT_STORED = ("resume_full_training", "reproduce", "logs", "experiment_name", "run_name", "force")
+NOT_STORED = ("resume_full_training", "reproduce", "logs", "run_name", "force")
 
 
 @hydra.main(version_base="1.3", config_path="configuration", config_name="configs")

@@ -231,7 +231,7 @@ def compare(original: Config, outcome: Outcome) -> tuple[bool, str]:
     reasons = [
         f"{key} was {was}, is {is_now}"
         for key, (was, is_now) in (facts | values).items()
-        if key not in ("run_name", "weights.final")
+        if key not in ("logs", "experiment_name", "run_name", "weights.final")
     ]
     told = "; ".join(reasons) or "nothing that is recorded differs"
     return (

@@ -58,7 +58,16 @@ def _resumed(chosen: RunSettings, override: Override) -> Start | None:
             f"resume_full_training={chosen.resume_full_training}: {run.folder} has no checkpoints/last.ckpt "
             "(it stopped before its first one, or save_last_model was off); start it again"
         )
-    return Start(run, override(_without_record(run.read())), resume=True)
+    stored = _without_record(run.read())
+    config = override(stored)
+    _refuse_another_name("experiment_name", config["experiment_name"], stored["experiment_name"], run)
+    _refuse_another_name("run_name", chosen.run_name or run.folder.name, run.folder.name, run)
+    return Start(run, config, resume=True)
+
+
+def _refuse_another_name(key: str, asked: str, own: str, run: Run) -> None:
+    if asked != own:
+        raise ValueError(f"{key}={asked}: resume_full_training goes on in {run.folder}; leave {key} out")
 
 
 def _reproduced(chosen: RunSettings, override: Override) -> Start | None:
@@ -74,12 +83,24 @@ def _reproduced(chosen: RunSettings, override: Override) -> Start | None:
 def _stored(chosen: RunSettings) -> Config:
     """The configuration to reproduce: a run's, or any yaml file that once was one."""
     file = Path(str(chosen.reproduce))
-    stored = yaml.safe_load(file.read_text()) if file.is_file() else find(str(chosen.reproduce), chosen.logs).read()
-    if not isinstance(stored, dict) or "final" not in stored.get("record", {}).get("weights", {}):
+    stored = _in_file(file) if file.is_file() else find(str(chosen.reproduce), chosen.logs).read()
+    if not _has(stored, "record", "weights", "final"):
         raise ValueError(
             f"reproduce={chosen.reproduce}: not the configuration of a finished run (no record.weights.final in it)"
         )
     return stored
+
+
+def _in_file(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"reproduce={file} cannot be read as yaml: {error}") from error
+
+
+def _has(node: Any, *keys: str) -> bool:
+    """Whether these keys lead on from one to the next."""
+    return not keys or (isinstance(node, dict) and keys[0] in node and _has(node[keys[0]], *keys[1:]))
 
 
 def _further_rank(chosen: RunSettings) -> Start:

@@ -1,0 +1,47 @@
+"""What a command starts from: where the run lies, and what is refused."""
+
+from functools import partial
+
+import pytest
+
+from models.runs import Run, create
+from models.settings import RunSettings
+from models.start import SHARED_RUN, start
+from train import NOT_STORED
+from utils.build import overridden
+
+
+@pytest.fixture
+def begin(tmp_path, monkeypatch):
+    """Starts what command lines with these values ask for, beside a finished run old/first that has a last.ckpt."""
+    monkeypatch.setenv(SHARED_RUN, "")  # is put back as it was
+    logs = str(tmp_path / "logs")
+    first = create(logs, "old", "first", force=False)
+    first.write({"experiment_name": "old", "run_name": "first", "record": {"weights": {"final": "5ha"}}})
+    first.checkpoints.mkdir()
+    first.last.write_bytes(b"")
+
+    def begun(**values) -> Run:
+        override = partial(overridden, overrides=[f"{key}={value}" for key, value in values.items()], ignore=NOT_STORED)
+        return start({}, RunSettings(logs=logs, **values), override).run
+
+    return begun
+
+
+def test_a_reproduction_lies_in_its_own_experiment_or_in_the_one_that_is_named(begin):
+    assert begin(reproduce="first", run_name="again").folder.parts[-2:] == ("old", "again")
+    assert begin(reproduce="first", run_name="again", experiment_name="new").folder.parts[-2:] == ("new", "again")
+
+
+@pytest.mark.parametrize("name", [{"run_name": "second"}, {"experiment_name": "new"}])
+def test_a_run_that_goes_on_takes_no_other_name(begin, name):
+    with pytest.raises(ValueError, match=rf"{next(iter(name))}=.*goes on in .*old/first; leave"):
+        begin(resume_full_training="first", **name)
+    assert begin(resume_full_training="first", run_name="first", experiment_name="old").folder.name == "first"
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"a: \xe9", b"record:\n", b"- 1\n"])
+def test_a_file_that_is_no_stored_configuration_is_refused_by_name(begin, tmp_path, content):
+    (tmp_path / "broken.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"reproduce=.*broken\.yaml.*(cannot be read as yaml|no record.weights.final)"):
+        begin(reproduce=str(tmp_path / "broken.yaml"))
