@@ -12,7 +12,7 @@ import numpy as np
 
 from datamodule.cache_dir import writing_below
 from datamodule.decode import BadImage, read_header
-from datamodule.inventory import Inventory
+from datamodule.inventory import Inventory, legible
 from datamodule.partition import partition, thin
 from datamodule.targets import CLASSES, Targets
 from utils.files import write_whole
@@ -65,7 +65,7 @@ def leave_out(inventory: Inventory, bad: Mapping[int, str], on_bad_image: OnBadI
 
     bad: row → reason, as a store has them too; after that call `check_classes` on what is left.
     """
-    skipped = [(str(inventory.path[row]), reason) for row, reason in sorted(bad.items())]
+    skipped = [(legible(inventory.path[row]), reason) for row, reason in sorted(bad.items())]
     if not skipped:
         return inventory, skipped
     said = f"{len(skipped)} of {len(inventory)} images in {inventory.root}: {_some([' '.join(one) for one in skipped])}"
@@ -95,8 +95,9 @@ def _check_shares(val_share: float, test_share: float, n_samples: int | float | 
 def bad_rows(
     inventory: Inventory, targets: Targets = CLASSES, class_names: Sequence[str] | None = None
 ) -> dict[int, str]:
-    """Row → reason: images that cannot be read, whose target cannot be used, whose equals are labelled otherwise."""
-    return targets.flaws(inventory, class_names) | _unreadable(inventory) | _contradictory(inventory)
+    """Row → reason: images that cannot be read or named, or have no target of use, or equals labelled otherwise."""
+    flaws = targets.flaws(inventory, class_names)
+    return flaws | _unreadable(inventory) | _contradictory(inventory) | _misnamed(inventory)
 
 
 def _unreadable(inventory: Inventory) -> dict[int, str]:
@@ -113,6 +114,11 @@ def _why_not(file: Path) -> str:
     except OSError:
         pass
     return "cannot be read as an image (empty, broken or of another kind)"
+
+
+def _misnamed(inventory: Inventory) -> dict[int, str]:
+    """No table, page or log can hold such a name."""
+    return {row: "has a name that is not UTF-8" for row, path in enumerate(inventory.path) if legible(path) != path}
 
 
 def _contradictory(inventory: Inventory) -> dict[int, str]:

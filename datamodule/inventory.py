@@ -110,6 +110,11 @@ def _words(values: object, count: int) -> Words:
     return column
 
 
+def legible(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are not UTF-8 become \\xNN."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def split_named(name: str) -> str:
     """The split that a folder or a table calls `name`, "" for none."""
     return next((split for split, names in SPLIT_NAMES.items() if name.strip().lower() in names), "")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datamodule.fingerprints import find_images, hashed
-from datamodule.inventory import Inventory, inventory_of, split_named
+from datamodule.inventory import Inventory, inventory_of, legible, split_named
 
 
 def scan_folder(root: Path, cache_dir: Path) -> Inventory:
@@ -38,4 +38,8 @@ def class_folders(root: Path, splits: dict[str, str]) -> list[str]:
 
 
 def folders(parent: Path) -> list[str]:
-    return sorted(entry.name for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    """The names of the folders in a folder, sorted. Raises ValueError for one that is not UTF-8."""
+    names = sorted(entry.name for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if foreign := next((legible(name) for name in names if legible(name) != name), None):
+        raise ValueError(f"{parent / foreign}: the name of this folder is not UTF-8; rename it")
+    return names

@@ -15,6 +15,7 @@ from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 
 from datamodule.decode import SUFFIXES
+from datamodule.inventory import legible
 from datamodule.tables import lines_of
 
 PATH_COLUMN = "path"
@@ -62,14 +63,14 @@ class Location:
         start = len(self.path.rstrip("/")) + 1
         for path in _walk(self.files, self.path):
             if PurePosixPath(path).suffix.lower() in SUFFIXES:
-                yield Image(path[start:], self._address(path))
+                yield Image(legible(path[start:]), self._address(path))
 
     def _matching(self) -> Iterator[Image]:
         base, pattern = split_glob(self.source)
         fits, start = re.compile(glob_translate(pattern)), len(self.path.rstrip("/")) + 1
         for path in _walk(self.files, self.path, None if "**" in pattern else pattern.count("/") + 1):
             if fits.match(path[start:]):
-                yield Image(base + path[start:], self._address(path))
+                yield Image(legible(base + path[start:]), self._address(path))
 
     def _listed(self) -> Iterator[Image]:
         folder = self._address(self.path).rpartition("/")[0]

@@ -9,17 +9,18 @@ from datamodule.labelled import Labelled, labelled_images
 from datamodule.preprocessing import Preprocessing
 
 SHAPE = Preprocessing(12, 12, 3, (0.5,) * 3, (0.5,) * 3)
-BAD = {"a/empty.jpg", "a/text.jpg", "a/truncated.jpg", "b/huge.png", "b/truncated.png"}
+BAD = {"a/caf\\xe9.png", "a/empty.jpg", "a/text.jpg", "a/truncated.jpg", "b/huge.png", "b/truncated.png"}
 
 
 @pytest.fixture
 def odd(tmp_path, picture, encoded):
-    """Eight good images of two classes, strange ones that can be read, and five that cannot."""
+    """Eight good images of two classes, strange ones that can be read, and six that cannot be read or named."""
     root, rgb = tmp_path / "odd", Image.fromarray(picture(height=40, width=50))
     gray16 = Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 100)
     files = {f"{'ab'[number % 2]}/{number}.png": encoded(picture(number), "PNG") for number in range(8)}
     files |= {
         "a/animated.gif": encoded(rgb, "GIF", save_all=True, append_images=[rgb.rotate(90)]),
+        "a/caf\udce9.png": encoded(picture(9), "PNG"),  # Latin-1 on the disk
         "a/cmyk.jpg": encoded(rgb.convert("CMYK")),
         "a/empty.jpg": b"",
         "a/text.jpg": b"this is no image",
@@ -42,9 +43,10 @@ def source(root, tmp_path, on_bad_image):
 
 
 def test_training_names_them_all_or_leaves_them_out(odd, tmp_path):
-    with pytest.raises(ValueError, match="cannot use [1-5] of 17 images") as refused:
+    with pytest.raises(ValueError, match="cannot use [1-6] of 18 images") as refused:
         source(odd, tmp_path, "raise").prepare()
     reasons = (
+        r"a/caf\xe9.png has a name that is not UTF-8",
         "a/empty.jpg is empty",
         "a/text.jpg cannot be decoded: is none of JPEG",
         "b/huge.png has 10001 x 10000 pix",
@@ -58,7 +60,7 @@ def test_training_names_them_all_or_leaves_them_out(odd, tmp_path):
 
 def test_a_test_set_names_them_all_or_leaves_them_out(odd, tmp_path):
     raising, skipping = (source(odd, tmp_path, wanted) for wanted in ("raise", "skip"))
-    with pytest.raises(ValueError, match="cannot use [1-5] of 17 images"):
+    with pytest.raises(ValueError, match="cannot use [1-6] of 18 images"):
         labelled_images(raising, ["a", "b"], odd)
     data = Labelled(skipping, *labelled_images(skipping, ["a", "b"], odd), SHAPE)
     data.prepare()

@@ -55,3 +55,9 @@ def test_a_class_without_images_is_listed(scan, tmp_path):
 def test_what_is_no_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="nowhere is no folder; give one with a folder of images for each class"):
         scan_folder(tmp_path / "nowhere", tmp_path)
+
+
+def test_a_class_whose_name_is_not_utf8_is_refused_by_name(scan, tmp_path):
+    (tmp_path / "images" / "caf\udce9").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"caf\\xe9: the name of this folder is not UTF-8; rename it"):
+        scan("cat/1.png")

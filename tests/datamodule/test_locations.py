@@ -1,3 +1,4 @@
+import os
 import sys
 
 import fsspec
@@ -13,7 +14,7 @@ def tree(tmp_path):
     def write(*names):
         for name in names:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(name)
+            (tmp_path / name).write_bytes(os.fsencode(name))
         return tmp_path
 
     return write
@@ -75,6 +76,13 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tree):
     root = tree("a[1].jpg", "a1.jpg")
     assert names(root / "a[1].jpg") == [f"{root}/a[1].jpg"]
     assert split_glob("[ab]*.jpg") == ("", "[ab]*.jpg")
+
+
+def test_a_name_that_is_not_utf8_can_be_written_and_its_file_read(tree):
+    root = tree("caf\udce9/1.jpg")
+    for source in (root, root / "*/*.jpg"):
+        [image] = locate(str(source))
+        assert image.name.encode().endswith(rb"caf\xe9/1.jpg") and isinstance(contents([image.address])[0], bytes)
 
 
 def test_a_csv_gives_its_paths_seen_from_its_folder_or_absolute(tree, bucket):
