@@ -5,6 +5,8 @@ import random
 import ssl
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +87,32 @@ class Client:
             return self._asked("HEAD", path)
 
     def fetch(self, sha256: str, file: Path) -> None:
-        """A blob into a file; raises ValueError where what came is not it."""
+        """A blob into a file. Raises ValueError where what came is not it, Refused, ConnectionError."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        with self.http.stream("GET", f"/api/blobs/{sha256}") as answer, file.open("wb") as target:
-            _checked(answer)
-            for piece in answer.iter_bytes(READ):
-                target.write(piece)
+        self._answered(partial(self._streamed, f"/api/blobs/{sha256}", file))
         if sha256_file(file) != sha256:
             raise ValueError(f"{sha256} did not arrive whole from {self.server}")
 
+    def _streamed(self, path: str, file: Path) -> httpx.Response:
+        """One try of a download; what is no success is read for its reason."""
+        with self.http.stream("GET", path) as answer:
+            if not answer.is_success:
+                answer.read()
+                return answer
+            with file.open("wb") as target:
+                for piece in answer.iter_bytes(READ):
+                    target.write(piece)
+        return answer
+
     def _asked(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A request that may be sent twice, until it is answered. Raises Late, Refused."""
+        return self._answered(partial(self.http.request, method, path, **options))
+
+    def _answered(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """A request that may be sent twice, until it is answered whole. Raises Late, Refused, ConnectionError."""
         tried = 0
         while True:
             try:
-                answer = self.http.request(method, path, **options)
+                answer = send()
                 if answer.status_code not in AGAIN:
                     return _checked(answer)
                 trouble = f"state {answer.status_code}"
@@ -114,7 +127,6 @@ class Client:
 def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.is_success:
         return answer
-    answer.read()
     why = _why(answer)
     if answer.status_code == 409:
         raise Late(why)
