@@ -1,6 +1,7 @@
 """One attempt at a job on a worker: a subprocess, and a heart that reports and listens while it runs."""
 
 import csv
+import logging
 import os
 import signal
 import subprocess
@@ -14,15 +15,18 @@ from typing import IO, Any
 
 import httpx
 
-from serving.client import Client
+from serving.client import Client, why
 from serving.tokens import without_tokens
 from serving.version import ROOT
 from utils.lifetime import die_with
+
+log = logging.getLogger(__name__)
 
 LAST_LINES = 40  # of the output, that tell why a training failed
 LONGEST_LINE = 2000
 MOST_EVENTS = 500  # in one report
 PATIENCE = 30.0  # seconds that a stopped training has to save its state
+NOT_TAKEN = (413, 422)  # states of a report that the server will never take as it is
 
 
 class Report:
@@ -30,6 +34,7 @@ class Report:
 
     def __init__(self) -> None:
         self._lock, self._events, self._seq = threading.Lock(), list[dict[str, Any]](), 0
+        self._most = MOST_EVENTS
 
     def add(self, kind: str, payload: Any) -> None:
         with self._lock:
@@ -38,11 +43,20 @@ class Report:
 
     def waiting(self) -> list[dict[str, Any]]:
         with self._lock:
-            return self._events[:MOST_EVENTS]
+            return self._events[: self._most]
 
     def taken(self, events: Sequence[dict[str, Any]]) -> None:
         with self._lock:
             del self._events[: len(events)]
+            if events:
+                self._most = min(MOST_EVENTS, 2 * self._most)
+
+    def refused(self, events: Sequence[dict[str, Any]]) -> None:
+        """Half as many are told next, so that what the server does not take is found; one alone is given up."""
+        with self._lock:
+            self._most = max(1, len(events) // 2)
+            if len(events) == 1:
+                del self._events[0]
 
 
 class Heart:
@@ -70,10 +84,17 @@ class Heart:
             self.tell()
 
     def tell(self) -> None:
-        """One report; a server that does not answer is asked again with the next beat."""
-        events = self.report.waiting()
+        """One report; a server that does not answer is asked again with the next beat.
+
+        Where it does not take the events, the lease is renewed all the same.
+        """
         try:
-            answer = self.client.http.post(self.path, json=self.mine | {"events": events})
+            events = self.report.waiting()
+            answer = self._posted(events)
+            if answer.status_code in NOT_TAKEN:
+                self._refused(events, answer)
+                events = []
+                answer = self._posted(events)
         except httpx.TransportError:
             return
         if answer.status_code in (404, 409, 401, 403):
@@ -82,6 +103,14 @@ class Heart:
             self.report.taken(events)
             if answer.json()["cancel"]:
                 self.cancelled.set()
+
+    def _posted(self, events: Sequence[dict[str, Any]]) -> httpx.Response:
+        return self.client.http.post(self.path, json=self.mine | {"events": events})
+
+    def _refused(self, events: Sequence[dict[str, Any]], answer: httpx.Response) -> None:
+        self.report.refused(events)
+        then = "it is dropped" if len(events) == 1 else "fewer are sent at a time"
+        log.warning("%s: the server does not take %d events (%s); %s", self.path, len(events), why(answer), then)
 
 
 class Process:

@@ -127,13 +127,13 @@ class Client:
 def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.is_success:
         return answer
-    why = _why(answer)
     if answer.status_code == 409:
-        raise Late(why)
-    raise Refused(answer.status_code, why)
+        raise Late(why(answer))
+    raise Refused(answer.status_code, why(answer))
 
 
-def _why(answer: httpx.Response) -> str:
+def why(answer: httpx.Response) -> str:
+    """What the server says of an answer that is no success."""
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from serving.attempt import Curves, Heart, Process, Report
 from serving.client import Client, Refused, token_from
 from serving.delivery import package_of
-from serving.jobs import Late
+from serving.jobs import LONGEST_ERROR, Late
 from serving.settings import WorkerSettings
 from serving.sweeps import allowed
 from serving.version import code_version
@@ -120,7 +120,7 @@ class Worker:
                 print(f"job {job['id']}: {error}", flush=True)
             except (Refused, OSError, ValueError) as error:
                 with suppress(Late, ConnectionError):  # lost meanwhile, or this worker ends
-                    self._end(job, "fail", error=f"{type(error).__name__}: {error}")
+                    self._fail(job, f"{type(error).__name__}: {error}")
 
     def _worked(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
         if job["kind"] == "evaluate":
@@ -157,7 +157,7 @@ class Worker:
         heart.tell()
         if status != 0:
             last = "\n".join(process.last)
-            self._end(job, "fail", error=f"the command ended with status {status}\n{last}")
+            self._fail(job, f"the command ended with status {status}\n{last}")
         return status == 0
 
     def _deliver(self, job: dict[str, Any], folder: Path) -> None:
@@ -179,6 +179,10 @@ class Worker:
             found = measurement_of(folder, self.client.put)
             self.client.post(f"/api/jobs/{job['id']}/measured", self._mine(job) | {"measurement": found}, DECISION)
         shutil.rmtree(folder)
+
+    def _fail(self, job: dict[str, Any], error: str) -> None:
+        """With as much of the reason as the server keeps: its end."""
+        self._end(job, "fail", error=error[-LONGEST_ERROR:])
 
     def _end(self, job: dict[str, Any], how: str, **facts: Any) -> None:
         print(f"job {job['id']}: {how} {facts.get('error', '')}".rstrip(), flush=True)
