@@ -1,5 +1,6 @@
 """The store of models, its jobs and what is live: python -m serving [ACTION] [serving.KEY=VALUE ...]; see --help."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ def main(cfg: DictConfig) -> None:
     action, *words = _ACTION or ["serve"]
     if action == "serve":
         serve(chosen, config["promotion"], config["engine"])
+    elif action == "restore":
+        print(restored(Path(words[0]).expanduser(), chosen, config["promotion"]))
     else:
-        print(done(action, words, opened(chosen, config["promotion"])))
+        print(done(action, words, chosen, config["promotion"]))
 
 
 def opened(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any] | None = None) -> "Parts":
@@ -76,17 +79,31 @@ def greeting(address: str, secret: str | None, tokens: Path) -> list[str]:
     ]
 
 
-def done(action: str, words: list[str], parts: "Parts") -> str:
-    """What an action did, in words. Raises ValueError."""
-    from serving.backup import backup, restore
+def restored(file: Path, chosen: ServingSettings, rule: dict[str, Any]) -> str:
+    """A backup into an empty store. Raises ValueError; a root that was made for it is then gone again."""
+    from serving.backup import restore
 
-    root = parts.store.root
+    is_new = not chosen.folder.exists()
+    try:
+        parts = opened(chosen, rule)
+        told = restore(parts.store.root, parts.database, file)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(chosen.folder, ignore_errors=True)
+        raise
+    parts.feedback.repair()
+    return told
+
+
+def done(action: str, words: list[str], chosen: ServingSettings, rule: dict[str, Any]) -> str:
+    """What an action did with a store that is there, in words. Raises ValueError."""
+    from serving.backup import backup
+    from serving.parts import require_store
+
+    require_store(chosen)
+    parts = opened(chosen, rule)
     if action == "backup":
-        return backup(root, parts.database, Path(words[0]).expanduser())
-    if action == "restore":
-        told = restore(root, parts.database, Path(words[0]).expanduser())
-        parts.feedback.repair()
-        return told
+        return backup(parts.store.root, parts.database, Path(words[0]).expanduser())
     if action == "token":
         return parts.tokens.create(words[1], words[0])
     if action == "prune":

@@ -7,10 +7,10 @@ import re
 import tarfile
 from pathlib import Path
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Connection, func, insert, select, text
 
 from serving.blobs import SHA256, Blobs
-from serving.database import Database, version
+from serving.database import NEWEST, Database, version
 from serving.feedback_files import FEEDBACK, IMAGES, Shelf
 from serving.settings import NAME
 from serving.tables import metadata, token
@@ -64,13 +64,27 @@ def _add(archive: tarfile.TarFile, name: str, content: str) -> None:
 
 
 def restore(root: Path, database: Database, file: Path) -> str:
-    """Fills an empty store. Raises ValueError where it is not empty, or the backup is of another schema or damaged."""
-    with tarfile.open(file) as archive:
-        stored = json.loads(_content(archive, FACTS))["schema"]
-        if stored != version(database.engine):
-            raise ValueError(f"{file} has schema {stored}, this code {version(database.engine)}: restore with its code")
-        files = _restore_files(archive, root)
-        return f"{_restore_rows(archive, database, file):,} rows and {files:,} files from {file}"
+    """Fills an empty store, whose rows come with the last file or not at all.
+
+    Raises ValueError where it is not empty, or the backup is of another schema or damaged.
+    """
+    try:
+        with tarfile.open(file) as archive:
+            stored = json.loads(_content(archive, FACTS))["schema"]
+            if stored != NEWEST:
+                raise ValueError(f"{file} has schema {stored}, this code {NEWEST}: restore with its code")
+            with database.alone() as connection:
+                _require_empty(connection, file)
+                rows = _restore_rows(archive, connection, database.file is None)
+                files = _restore_files(archive, root)
+    except tarfile.TarError as error:
+        raise ValueError(f"{file} is no backup of a store, or a damaged one: {error}") from error
+    return f"{rows:,} rows and {files:,} files from {file}"
+
+
+def _require_empty(connection: Connection, file: Path) -> None:
+    if connection.execute(select(func.count()).select_from(token)).scalar():
+        raise ValueError(f"the store is not empty: restore {file} into a new serving.root")
 
 
 def _restore_files(archive: tarfile.TarFile, root: Path) -> int:
@@ -96,18 +110,15 @@ def _restore_image(shelf: Shelf, content: bytes, sha256: str) -> None:
     shelf.put(content)
 
 
-def _restore_rows(archive: tarfile.TarFile, database: Database, file: Path) -> int:
+def _restore_rows(archive: tarfile.TarFile, connection: Connection, in_postgres: bool) -> int:
     count = 0
-    with database.alone() as connection:
-        if connection.execute(select(func.count()).select_from(token)).scalar():
-            raise ValueError(f"the store is not empty: restore {file} into a new serving.root")
-        for table in metadata.sorted_tables:
-            rows = [json.loads(line) for line in _content(archive, f"{ROWS}/{table.name}.jsonl").splitlines()]
-            for begin in range(0, len(rows), MOST_ROWS):
-                connection.execute(insert(table), rows[begin : begin + MOST_ROWS])
-            count += len(rows)
-            if database.file is None and "id" in table.c:
-                connection.execute(text(_sequence(table.name)))
+    for table in metadata.sorted_tables:
+        rows = [json.loads(line) for line in _content(archive, f"{ROWS}/{table.name}.jsonl").splitlines()]
+        for begin in range(0, len(rows), MOST_ROWS):
+            connection.execute(insert(table), rows[begin : begin + MOST_ROWS])
+        count += len(rows)
+        if in_postgres and "id" in table.c:
+            connection.execute(text(_sequence(table.name)))
     return count
 
 

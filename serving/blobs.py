@@ -16,6 +16,7 @@ from serving.faults import step
 from utils.files import sha256_file, sync_folder
 
 SHA256 = r"[0-9a-f]{64}"
+BLOBS = "blobs"  # below the root of every store
 DAY = 86_400.0
 PIECE = 1 << 20  # bytes copied at a time
 
@@ -40,7 +41,7 @@ class Blobs:
     """Files below `root/blobs`, named by the sha256 of their content."""
 
     def __init__(self, root: Path) -> None:
-        self.folder, self.parts = root / "blobs", root / "parts"
+        self.folder, self.parts = root / BLOBS, root / "parts"
         for folder in (self.folder, self.parts):
             folder.mkdir(parents=True, exist_ok=True)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
+FILE = "store.sqlite"  # below the root of a store without a database of its own
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0004"
 ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres; SQLite has one writer anyway
@@ -27,12 +28,10 @@ class Database:
 
     def __init__(self, root: Path, url: str | None = None) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        self.file = None if url else root / "store.sqlite"
+        self.file = None if url else root / FILE
         self.engine = _engine(url or f"sqlite:///{self.file}")
-        try:
+        with _reached(url):
             migrate(self.engine)
-        except OperationalError as error:
-            raise ValueError(f"serving.database={_without_password(url)} cannot be opened: {error.orig}") from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -116,6 +115,27 @@ def version(engine: Engine) -> str | None:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+
+
+def has_schema(root: Path, url: str | None = None) -> bool:
+    """Whether the database of a store is there; nothing is made for it. Raises ValueError where it cannot be opened."""
+    if url is None and not (root / FILE).is_file():
+        return False
+    engine = _engine(url or f"sqlite:///{root / FILE}")
+    try:
+        with _reached(url):
+            return version(engine) is not None
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _reached(url: str | None) -> Iterator[None]:
+    """Raises ValueError where the database cannot be opened."""
+    try:
+        yield
+    except OperationalError as error:
+        raise ValueError(f"serving.database={_without_password(url)} cannot be opened: {error.orig}") from error
 
 
 def _without_password(url: str | None) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from serving.blobs import BLOBS
 from serving.bundle import load
 from serving.completion import Completion
-from serving.database import Database
+from serving.database import Database, has_schema
 from serving.deployments import Deployments
 from serving.endpoints import Serving
 from serving.feedback import Feedback
@@ -44,6 +44,14 @@ class Parts:
     feedback: Feedback
 
 
+def require_store(settings: ServingSettings) -> None:
+    """Raises ValueError where no store is; nothing is made there."""
+    if (settings.folder / BLOBS).is_dir() and has_schema(settings.folder, settings.database):
+        return
+    place = f"{settings.folder}{' with its serving.database' if settings.database else ''}"
+    raise ValueError(f"{place} is no store: give the serving.root=DIR of one; python -m serving makes a new one")
+
+
 def assemble(
     settings: ServingSettings, rule: Rule, version: str, verify: Verify, engine: Mapping[str, Any] | None = None
 ) -> Parts:
@@ -51,7 +59,7 @@ def assemble(
 
     engine: the node of what answers images; only a server needs it.
     """
-    root = Path(settings.root).expanduser().absolute()
+    root = settings.folder
     database = Database(root, settings.database)
     store = Store(root, database, verify)
     deployments = Deployments(store)

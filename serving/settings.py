@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal
 
 NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
@@ -80,6 +81,11 @@ class ServingSettings:
             )
         self._refuse_open_door()
         self._require_database_of_many()
+
+    @property
+    def folder(self) -> Path:
+        """The store's, absolute."""
+        return Path(self.root).expanduser().absolute()
 
     @property
     def encrypted(self) -> bool:
