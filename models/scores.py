@@ -38,6 +38,7 @@ TITLES = {
     "dice": "Dice",
 }
 LOWERED = ("loss", "error", "latency", "memory", "seconds", "parameters", "mae", "mse", "rmse", "ece", "nll", "brier")
+OF_A_CLASS = ("precision", "recall", "f1", "auc", "average_precision", "iou", "dice")  # but not of a whole set
 PLAIN_NUMBERS = frozenset({"mae", "rmse", "r2"})  # all others are shares, shown in per cent
 MISSING = "–"
 

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scores import TITLES, lower_is_better
+from models.scores import OF_A_CLASS, TITLES, lower_is_better
+from utils.signature import nearest
 from utils.statistics import McNemar, mcnemar, paired_bootstrap
 
 Array = NDArray[Any]
@@ -69,6 +70,8 @@ class Better:
     def __init__(self, metric: str | None = None, min_delta: float = 0.0) -> None:
         if min_delta < 0:
             raise ValueError(f"promotion.min_delta={min_delta} would put worse models live: use 0 or more")
+        if metric is not None:
+            _refuse_unknown(metric)
         self.metric, self.min_delta = metric, min_delta
 
     def judge(self, challenger: Measured, deployed: Measured) -> Verdict:
@@ -80,6 +83,13 @@ class Better:
         margin = f", {self.min_delta:g} asked for" if self.min_delta else ""
         told = f"{TITLES.get(name, name)} {new:.4f} against {live:.4f} of the deployed {deployed.name}{margin}"
         return Verdict(gain > self.min_delta, f"{'better' if gain > self.min_delta else 'not better'}: {told}")
+
+
+def _refuse_unknown(metric: str) -> None:
+    """metric: of a whole evaluation set, after "head/" where there are several."""
+    name, known = metric.rpartition("/")[2], [one for one in TITLES if one not in OF_A_CLASS]
+    if name not in known:
+        raise ValueError(f"promotion.metric={metric}: no model is measured by that; {nearest(name, known)}")
 
 
 class Significant:

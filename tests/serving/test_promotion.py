@@ -36,6 +36,14 @@ def test_errors_are_better_when_they_are_lower_and_a_margin_must_be_reached():
         Better(min_delta=-1)
 
 
+def test_a_figure_that_no_model_has_is_refused_with_the_nearest_one():
+    for metric, near in (("acuracy", "accuracy"), ("digit/acuracy", "accuracy"), ("recall", "recall_macro")):
+        with pytest.raises(ValueError, match=f"promotion.metric={metric}: .*did you mean.* {near}"):
+            Better(metric)
+    new, live = measured({"digit/accuracy": 0.3}), measured({"digit/accuracy": 0.2})
+    assert Better("digit/accuracy").judge(new, live).promote
+
+
 def test_by_hand_promotes_nothing():
     assert not ByHand().judge(measured({"accuracy": 1.0}), measured({"accuracy": 0.0})).promote
 
