@@ -19,9 +19,10 @@ from serving.metrics import Metrics
 from serving.package import Name
 from serving.rates import Rates
 from serving.settings import MEBIBYTE, ServingSettings
-from serving.uploads import UNKNOWN_TYPE, BadUpload
+from serving.uploads import UNKNOWN_TYPE, BadUpload, is_image
 
 FIELD = "image"
+OF_CURL = "application/x-www-form-urlencoded"  # what curl --data-binary calls every body, an image too
 BODY = {
     "requestBody": {
         "required": True,
@@ -111,15 +112,21 @@ def reply(bundle: Bundle, told: list[dict[str, Any]]) -> dict[str, Any]:
     return facts | ({"canary": True} if bundle.role == "canary" else {})
 
 
+def may_be_image(kind: str) -> bool:
+    """Whether a body of this type is looked at as an image; where none is named, too."""
+    return kind in ("", "application/octet-stream") or kind.startswith("image/")
+
+
 async def images_of(request: Request, most: int) -> list[bytes]:
     """The files of a form's field `image`, or the body itself. Raises BadUpload, HTTPException."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        if kind and not kind.startswith("image/") and kind != "application/octet-stream":
+        data = await request.body()
+        if not (may_be_image(kind) or (kind == OF_CURL and is_image(data))):
             raise BadUpload(
                 UNKNOWN_TYPE, f"send an image, or a form with files in its field {FIELD!r}, not {kind[:80]}"
             )
-        return [await request.body()]
+        return [data]
     async with request.form(max_files=most, max_fields=8) as form:
         files = [value for value in form.getlist(FIELD) if isinstance(value, UploadFile)]
         if not files:

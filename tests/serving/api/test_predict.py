@@ -37,8 +37,10 @@ def test_a_form_and_a_body_are_answered_alike(server):
     by_form = server.post("/predict?top_k=3", files=form(png())).json()
     by_body = server.post("/predict?top_k=3", content=png(), headers={"content-type": "image/png"}).json()
     bare = server.post("/predict/main?top_k=3", content=png()).json()
-    tops = [one["predictions"][0]["top"] for one in (by_form, by_body, bare)]
-    assert tops[0] == tops[1] == tops[2] and len(tops[0]) == 3
+    by_curl = {"content-type": "application/x-www-form-urlencoded"}  # of --data-binary @a.png
+    curled = server.post("/predict/main?top_k=3", content=png(), headers=by_curl).json()
+    tops = [one["predictions"][0]["top"] for one in (by_form, by_body, bare, curled)]
+    assert tops[0] == tops[1] == tops[2] == tops[3] and len(tops[0]) == 3
     assert sum(one["probability"] for one in tops[0]) <= 1 and tops[0][0]["class"].startswith("class ")
 
 
