@@ -15,14 +15,14 @@ from serving.api.errors import answer_errors
 from serving.api.events import add_events
 from serving.api.feedback import add_feedback
 from serving.api.gate import Gate
-from serving.api.jobs import add_jobs
+from serving.api.jobs import add_jobs, add_submission
 from serving.api.metrics import add_metrics
 from serving.api.models import add_deployments, add_models
 from serving.api.monitoring import add_candidates, add_monitoring
 from serving.api.pages import add_pages
 from serving.api.predict import add_predict
 from serving.api.tokens import add_tokens
-from serving.api.workers import add_workers
+from serving.api.workers import add_reports, add_results, add_workers
 from serving.parts import Parts
 from serving.settings import MEBIBYTE
 
@@ -34,8 +34,11 @@ def create_app(parts: Parts) -> FastAPI:
     add_predict(routes, parts.serving, parts.settings, parts.metrics)  # first, since routes are tried in their order
     add_health(routes, parts, app.openapi)
     add_tokens(routes, parts.tokens)
-    add_workers(routes, parts.workers, parts.queue, parts.completion)
-    add_jobs(routes, parts.queue, parts.submission)
+    add_workers(routes, parts.workers, parts.queue, parts.store)
+    add_reports(routes, parts.workers, parts.queue)
+    add_results(routes, parts.workers, parts.completion)
+    add_submission(routes, parts.submission)
+    add_jobs(routes, parts.queue)
     add_models(routes, parts.store, parts.completion, parts.settings)
     add_deployments(routes, parts.deployments)
     add_candidates(routes, parts.deployments)

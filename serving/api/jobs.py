@@ -36,7 +36,7 @@ async def body(request: Request) -> bytes:
     return await request.body()
 
 
-def add_jobs(routes: Routes, queue: Queue, submission: Submission) -> None:
+def add_submission(routes: Routes, submission: Submission) -> None:
     @routes.add("POST", "/api/jobs", "operator", status_code=201, openapi_extra=GRID)
     def submit(
         request: Request,
@@ -57,6 +57,20 @@ def add_jobs(routes: Routes, queue: Queue, submission: Submission) -> None:
             return submission.preview(text, strict)
         return submission.submit(text, name, identity_of(request).actor, priority, strict, idempotency_key)
 
+    @routes.add("GET", "/api/words", "viewer")
+    def words() -> dict[str, Any]:
+        """What a person who builds a sweep can choose from, and what figures are called."""
+        return {
+            "short": SHORT,
+            "options": {group: options(group) for group in GROUPS},
+            "titles": TITLES,
+            "leading": LEADING,
+            "lower_is_better": sorted(filter(lower_is_better, TITLES)),
+            "plain_numbers": sorted(PLAIN_NUMBERS),
+        }
+
+
+def add_jobs(routes: Routes, queue: Queue) -> None:
     @routes.add("GET", "/api/jobs", "viewer")
     def listed(
         sweep: Id | None = None, state: State | None = None, limit: Limit = 200, before: Id | None = None
@@ -89,15 +103,3 @@ def add_jobs(routes: Routes, queue: Queue, submission: Submission) -> None:
     def retry(number: Key) -> dict[str, str]:
         """Of one that failed, was cancelled or is dead."""
         return {"state": queue.retry(number)}
-
-    @routes.add("GET", "/api/words", "viewer")
-    def words() -> dict[str, Any]:
-        """What a person who builds a sweep can choose from, and what figures are called."""
-        return {
-            "short": SHORT,
-            "options": {group: options(group) for group in GROUPS},
-            "titles": TITLES,
-            "leading": LEADING,
-            "lower_is_better": sorted(filter(lower_is_better, TITLES)),
-            "plain_numbers": sorted(PLAIN_NUMBERS),
-        }

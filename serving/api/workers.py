@@ -10,6 +10,7 @@ from serving.api.doors import Key, Routes, identity_of
 from serving.completion import Completion
 from serving.jobs import Queue
 from serving.package import Measurement, Name, Package
+from serving.store import Store
 from serving.sweeps import check_declared
 from serving.workers import Workers
 
@@ -61,10 +62,12 @@ class Failure(Mine):
     error: Annotated[str, StringConstraints(max_length=20_000)]
 
 
-def add_workers(routes: Routes, workers: Workers, queue: Queue, completion: Completion) -> None:
-    def caller(request: Request, number: int) -> Row[Any]:
-        return workers.seen(number, identity_of(request).token_id)
+def caller(workers: Workers, request: Request, number: int) -> Row[Any]:
+    """The worker that a request comes from; LookupError for a number that is not its token's."""
+    return workers.seen(number, identity_of(request).token_id)
 
+
+def add_workers(routes: Routes, workers: Workers, queue: Queue, store: Store) -> None:
     @routes.add("POST", "/api/workers", "worker", status_code=201)
     def join(asked: Joining, request: Request) -> dict[str, Any]:
         """The worker's number and name, and how long a lease lasts."""
@@ -81,43 +84,49 @@ def add_workers(routes: Routes, workers: Workers, queue: Queue, completion: Comp
     @routes.add("POST", "/api/workers/{number}/claim", "worker", response_model=None)
     def claim(number: Key, request: Request) -> dict[str, Any] | Response:
         """The next job, or 204. One that measures names the models whose files it needs."""
-        found = queue.claim(caller(request, number).id)
+        found = queue.claim(caller(workers, request, number).id)
         if found is None:
             return Response(status_code=204)
         models = {role: found[f"{role}_id"] for role in ("subject", "for")}
-        return found | {role: completion.store.get(one) for role, one in models.items() if one is not None}
+        return found | {role: store.get(one) for role, one in models.items() if one is not None}
+
+
+def add_reports(routes: Routes, workers: Workers, queue: Queue) -> None:
+    """What a worker says of its job while it has it, and where it gives it up."""
 
     @routes.add("POST", "/api/jobs/{number}/progress", "worker", limit=4 << 20)
     def progress(number: Key, said: Progress, request: Request) -> dict[str, bool]:
         """Renews the lease; answers whether to stop."""
         events = [event.model_dump() for event in said.events]
-        return {"cancel": queue.progress(number, said.fence, caller(request, said.worker).id, events)}
-
-    @routes.add("POST", "/api/jobs/{number}/succeed", "worker", limit=RESULT)
-    def succeed(number: Key, said: Success, request: Request) -> dict[str, Any]:
-        """Keeps the model and decides about it, in one transaction; sent again it answers the same."""
-        made, verdict = completion.succeed(number, said.fence, caller(request, said.worker), said.package)
-        return {"model": made, "promoted": verdict.promote, "why": verdict.why}
-
-    @routes.add("POST", "/api/jobs/{number}/measured", "worker")
-    def measured(number: Key, said: Found, request: Request) -> dict[str, Any]:
-        """Of a job that measures a model which is live."""
-        verdict = completion.measured(number, said.fence, caller(request, said.worker), said.measurement)
-        return {"promoted": verdict.promote, "why": verdict.why}
+        return {"cancel": queue.progress(number, said.fence, caller(workers, request, said.worker).id, events)}
 
     @routes.add("POST", "/api/jobs/{number}/fail", "worker")
     def fail(number: Key, said: Failure, request: Request) -> dict[str, str]:
         """A training ends; a measuring is queued again, some times."""
-        return {"state": queue.fail(number, said.fence, caller(request, said.worker).id, said.error)}
+        return {"state": queue.fail(number, said.fence, caller(workers, request, said.worker).id, said.error)}
 
     @routes.add("POST", "/api/jobs/{number}/release", "worker")
     def release(number: Key, said: Mine, request: Request) -> dict[str, str]:
         """Gives the job back to the queue."""
-        queue.release(number, said.fence, caller(request, said.worker).id)
+        queue.release(number, said.fence, caller(workers, request, said.worker).id)
         return {"state": "queued"}
 
     @routes.add("POST", "/api/jobs/{number}/stopped", "worker")
     def stopped(number: Key, said: Mine, request: Request) -> dict[str, str]:
         """After a cancellation."""
-        queue.stopped(number, said.fence, caller(request, said.worker).id)
+        queue.stopped(number, said.fence, caller(workers, request, said.worker).id)
         return {"state": "cancelled"}
+
+
+def add_results(routes: Routes, workers: Workers, completion: Completion) -> None:
+    @routes.add("POST", "/api/jobs/{number}/succeed", "worker", limit=RESULT)
+    def succeed(number: Key, said: Success, request: Request) -> dict[str, Any]:
+        """Keeps the model and decides about it, in one transaction; sent again it answers the same."""
+        made, verdict = completion.succeed(number, said.fence, caller(workers, request, said.worker), said.package)
+        return {"model": made, "promoted": verdict.promote, "why": verdict.why}
+
+    @routes.add("POST", "/api/jobs/{number}/measured", "worker")
+    def measured(number: Key, said: Found, request: Request) -> dict[str, Any]:
+        """Of a job that measures a model which is live."""
+        verdict = completion.measured(number, said.fence, caller(workers, request, said.worker), said.measurement)
+        return {"promoted": verdict.promote, "why": verdict.why}
