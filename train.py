@@ -12,18 +12,16 @@ from omegaconf import DictConfig
 
 from active.start import check as check_active
 from active.start import journal_of, unfinished
+from models.checks import run_settings
 from models.interruption import Interrupted, status
 from models.runs import Run
-from models.settings import RunSettings, TrainerSettings
 from models.start import Start, is_further_rank, start
-from models.tester_settings import TesterSettings
 from tuning.auto_model_settings import of_model_search
-from tuning.auto_settings import of_choice
 from tuning.automatic_settings import of_automatic
+from tuning.checks import check
 from tuning.interruption import interrupted, trials_of
 from tuning.problem import Problem
-from tuning.settings import TuneSettings
-from utils.build import check_own, command, composed, overridden, plain, settings
+from utils.build import command, composed, overridden, plain
 from utils.log import to_file, to_terminal
 
 if TYPE_CHECKING:
@@ -38,9 +36,7 @@ def main(cfg: DictConfig) -> None:
     """One run, from the command line to the closing table."""
     config = checked(plain(cfg))
     problem = searched_for(config)
-    begun = (interrupted(problem) if problem else unfinished(config)) or start(
-        config, settings(RunSettings, plain_values(config)), override
-    )
+    begun = (interrupted(problem) if problem else unfinished(config)) or start(config, run_settings(config), override)
     to_terminal()
     to_file(begun.run.folder / "log.txt")
     with leaving(begun.run):
@@ -51,25 +47,9 @@ def main(cfg: DictConfig) -> None:
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration, refused by key where it cannot work; torch is not imported for it."""
-    settings(RunSettings, plain_values(config))
-    settings(TrainerSettings, config["trainer"], "trainer.")
-    settings(TesterSettings, config.get("tester", {}), "tester.")
-    settings(TuneSettings, config.get("tune", {}), "tune.")
-    of_choice(config["optimizers"])
-    of_automatic(config)
-    of_model_search(config)
+    check(config)
     check_active(config)
-    check_own(config)
     return config
-
-
-def plain_values(config: dict[str, Any]) -> dict[str, Any]:
-    """The values that belong to no group: the run's own."""
-    return {
-        key: value
-        for key, value in config.items()
-        if not isinstance(value, dict) and key in RunSettings.__annotations__
-    }
 
 
 def searched_for(config: dict[str, Any]) -> Problem | None:

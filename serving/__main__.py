@@ -9,6 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from serving.settings import ServingSettings
+from tuning.checks import check_line
 from utils.build import build, check_own, command, plain, settings
 from utils.log import to_terminal
 
@@ -40,7 +41,7 @@ def opened(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]
     from serving.verification import verify
     from serving.version import code_version
 
-    return assemble(chosen, build(rule), code_version(), verify, engine)
+    return assemble(chosen, build(rule), code_version(), verify, engine, check_line)
 
 
 def serve(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any]) -> None:

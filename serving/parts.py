@@ -21,6 +21,7 @@ from serving.promotion import Rule
 from serving.settings import MEBIBYTE, ServingSettings
 from serving.store import Store, Verify
 from serving.submission import Submission
+from serving.sweeps import Check, check_training
 from serving.tokens import Tokens
 from serving.workers import Workers
 
@@ -53,11 +54,16 @@ def require_store(settings: ServingSettings) -> None:
 
 
 def assemble(
-    settings: ServingSettings, rule: Rule, version: str, verify: Verify, engine: Mapping[str, Any] | None = None
+    settings: ServingSettings,
+    rule: Rule,
+    version: str,
+    verify: Verify,
+    engine: Mapping[str, Any] | None = None,
+    check: Check = check_training,
 ) -> Parts:
     """Opens the store below `settings.root`; makes it where there is none.
 
-    engine: the node of what answers images; only a server needs it.
+    engine: the node of what answers images; only a server needs it. check: refuses what no worker could begin.
     """
     root = settings.folder
     database = Database(root, settings.database)
@@ -84,7 +90,7 @@ def assemble(
         queue,
         Completion(store, queue, deployments, rule),
         workers,
-        Submission(queue, workers, settings.max_jobs_of_a_sweep),
+        Submission(queue, workers, settings.max_jobs_of_a_sweep, check),
         serving,
         monitor,
         metrics,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from serving.parts import Parts
 from serving.server import KEEP_ALIVE, address, hold, start_workers
 from serving.settings import ServingSettings
+from serving.sweeps import Check
 from utils.ray_session import SMALL, connected
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Replica:
     settings: of serving.settings.ServingSettings. rule, engine: their nodes in the configuration.
     """
 
-    def __init__(self, settings: dict[str, Any], rule: dict[str, Any], engine: dict[str, Any]) -> None:
-        self.settings, self.rule, self.engine = settings, rule, engine
+    def __init__(self, settings: dict[str, Any], rule: dict[str, Any], engine: dict[str, Any], check: Check) -> None:
+        self.settings, self.rule, self.engine, self.check = settings, rule, engine, check
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """Ray Serve asks for it once the replica is where it will stay."""
@@ -47,7 +48,8 @@ class Replica:
         from utils.build import build
 
         chosen = ServingSettings(**self.settings)
-        return create_app(assemble(chosen, build(self.rule), code_version(), verify, self.engine))
+        rule = build(self.rule)
+        return create_app(assemble(chosen, rule, code_version(), verify, self.engine, self.check))
 
 
 def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: Callable[[str], None]) -> None:
@@ -57,7 +59,7 @@ def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: 
     parts.queue.grace()
     port, workers = settings.port or _free_port(settings.host), list["Worker"]()
     try:
-        with _replicas(settings, port, rule, engine):
+        with _replicas(settings, port, rule, engine, parts.submission.check):
             announce(address(settings, port))
             start_workers(parts, port, workers)
             threading.Event().wait()
@@ -68,7 +70,9 @@ def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: 
 
 
 @contextmanager
-def _replicas(settings: ServingSettings, port: int, rule: dict[str, Any], engine: dict[str, Any]) -> Iterator[None]:
+def _replicas(
+    settings: ServingSettings, port: int, rule: dict[str, Any], engine: dict[str, Any], check: Check
+) -> Iterator[None]:
     try:
         from ray import serve
     except ImportError as error:
@@ -79,7 +83,7 @@ def _replicas(settings: ServingSettings, port: int, rule: dict[str, Any], engine
     most = settings.max_waiting + settings.max_sockets
     deployment = serve.deployment(num_replicas=settings.replicas, max_ongoing_requests=most)
     root = str(Path(settings.root).expanduser().absolute())
-    bound = deployment(serve.ingress()(Replica)).bind(asdict(settings) | {"root": root}, rule, engine)
+    bound = deployment(serve.ingress()(Replica)).bind(asdict(settings) | {"root": root}, rule, engine, check)
     options = {"host": settings.host, "port": port, "keep_alive_timeout_s": KEEP_ALIVE,
                "ssl_certfile": settings.certificate, "ssl_keyfile": settings.private_key}  # fmt: skip
     with connected(address, "serving.ray_address", own=own):

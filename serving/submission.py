@@ -1,6 +1,7 @@
 """From the JSON that a person drops to queued jobs."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -8,16 +9,16 @@ from sqlalchemy.exc import IntegrityError
 
 from serving.database import added
 from serving.jobs import Queue
-from serving.sweeps import BadSweep, Plan, plan, read_json, search
+from serving.sweeps import BadSweep, Check, Plan, plan, read_json, search
 from serving.tables import job, sweep
 from serving.workers import Workers
 
 
 class Submission:
-    """limit: jobs that one sweep may have."""
+    """limit: jobs that one sweep may have. check: refuses what no worker could begin."""
 
-    def __init__(self, queue: Queue, workers: Workers, limit: int) -> None:
-        self.queue, self.workers, self.limit, self.database = queue, workers, limit, queue.database
+    def __init__(self, queue: Queue, workers: Workers, limit: int, check: Check) -> None:
+        self.queue, self.workers, self.limit, self.check, self.database = queue, workers, limit, check, queue.database
 
     def submit(
         self, text: str | bytes, name: str, actor: str, priority: int = 0, strict: bool = False, key: str | None = None
@@ -51,10 +52,11 @@ class Submission:
     def _planned(self, asked: dict[str, Any], strict: bool) -> tuple[Plan, list[list[str]]]:
         """A sweep with its jobs' overrides."""
         values = {key: value for key, value in asked.items() if key != "tune"}
-        found = plan(values, self.workers.declared(), self.limit, strict)
-        return found, [self._searching(found, asked["tune"])] if "tune" in asked else found.jobs()
+        declared = self.workers.declared()
+        found = plan(values, declared, self.limit, strict, self.check)
+        return found, [self._searching(found, asked["tune"], declared)] if "tune" in asked else found.jobs()
 
-    def _searching(self, found: Plan, tune: Any) -> list[str]:
+    def _searching(self, found: Plan, tune: Any, declared: Sequence[str]) -> list[str]:
         if found.size != 1:
             raise BadSweep("a search takes single values beside tune: lists of values are what tune.space is for")
         if not isinstance(tune, dict) or not isinstance(space := tune.get("space"), list):
@@ -62,7 +64,12 @@ class Submission:
         if not all(isinstance(line, str) for line in space):
             raise BadSweep("tune.space: each line is a text")
         tuning = {key: value for key, value in tune.items() if key != "space"}
-        return found.jobs()[0] + search(space, tuning)
+        line = found.jobs()[0] + search(space, tuning)
+        try:
+            self.check([*declared, *line], [])
+        except ValueError as error:
+            raise BadSweep(str(error)) from error
+        return line
 
     def _known(self, key: str) -> dict[str, Any] | None:
         with self.database.read() as connection:

@@ -4,17 +4,17 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
+from models.checks import check as check_configuration
 from utils.build import (
     CONFIGURATION,
     PATH_KEYS,
     ConfigurationError,
-    check_own,
     composed,
     known_keys,
     option,
@@ -25,6 +25,7 @@ from utils.build import (
 from utils.signature import nearest
 
 Value = str | int | float | bool | None
+Check = Callable[[Sequence[str], Sequence[str]], None]  # of a command line with further overrides; raises ValueError
 
 SHORT = {
     "MODEL": "models",
@@ -56,7 +57,8 @@ ALLOWED = (
     "tune.*",
 )  # fmt: skip
 NEVER = ("callback.store", "callback.store.*")  # a job's model goes where the job came from
-WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+"  # no slash, no colon but in times, nothing that a grammar reads
+# No slash but in figures (val/accuracy), no colon but in times, nothing that a grammar reads.
+WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+|(train|val|test)/[A-Za-z0-9_]{1,64}"
 KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,7}"
 MOST_KEYS, DEEPEST = 64, 3
 
@@ -116,7 +118,18 @@ def _depth(value: Any) -> int:
     return 1 + max((_depth(one) for one in inner if isinstance(one, dict | list)), default=0)
 
 
-def plan(asked: Mapping[str, Any], declared: Sequence[str] = (), limit: int = 1000, strict: bool = False) -> Plan:
+def check_training(line: Sequence[str], overrides: Sequence[str]) -> None:
+    """Raises ValueError where a command line with further overrides could not train."""
+    check_configuration(composed(line, overrides))
+
+
+def plan(
+    asked: Mapping[str, Any],
+    declared: Sequence[str] = (),
+    limit: int = 1000,
+    strict: bool = False,
+    check: Check = check_training,
+) -> Plan:
     """What a sweep asks for, checked. Raises BadSweep.
 
     asked: short names or dotted keys to a value or a list of values. declared: the workers' own overrides, which hold
@@ -126,7 +139,7 @@ def plan(asked: Mapping[str, Any], declared: Sequence[str] = (), limit: int = 10
         raise BadSweep(f"{len(asked)} keys are given, at most {MOST_KEYS} can be")
     wanted, unknown = _known(asked)
     found = Plan(_within({key: _values(key, value) for key, value in wanted.items()}, limit), unknown)
-    found = _composing(found, declared)
+    found = _composing(found, declared, check)
     if strict and found.unknown:
         raise BadSweep("; ".join(f"{key}: there is no such key, {help_}" for key, help_ in found.unknown.items()))
     return found
@@ -140,8 +153,8 @@ def check_declared(declared: Sequence[str]) -> None:
         if not equals or "${" in value:
             raise BadSweep(f"{text[:80]}: a worker declares overrides as KEY=VALUE, without interpolation")
     try:
-        check_own(composed(list(declared)))
-    except ConfigurationError as error:
+        check_training(declared, [])
+    except ValueError as error:
         raise BadSweep(f"the worker's arguments: {error}") from error
 
 
@@ -217,8 +230,8 @@ def _within(choices: dict[str, list[Value]], limit: int) -> dict[str, list[Value
     return choices
 
 
-def _composing(asked: Plan, declared: Sequence[str]) -> Plan:
-    """Leaves out keys that the chosen groups do not have; refuses values of a wrong type, before any job runs.
+def _composing(asked: Plan, declared: Sequence[str], check: Check) -> Plan:
+    """Leaves out keys that the chosen groups do not have; refuses values that no job can run, before there is one.
 
     Each value is composed once with each choice of groups: a sum, not a product.
     """
@@ -233,9 +246,9 @@ def _composing(asked: Plan, declared: Sequence[str]) -> Plan:
         try:
             for base in bases:
                 for value in values:
-                    check_own(composed([*declared, *base], [f"{key}={spelt(value)}"]))
+                    check([*declared, *base], [f"{key}={spelt(value)}"])
             kept[key] = values
-        except ConfigurationError as error:
+        except ValueError as error:
             if "there is no such key" not in str(error):
                 raise BadSweep(str(error)) from error
             unknown[key] = "the chosen groups do not have it"
@@ -247,6 +260,8 @@ def _refuse_option(group: str, values: Sequence[Value]) -> None:
         text = spelt(value)
         if f"{group}.{text}" in NEVER:
             raise BadSweep(f"{group}={text}: a job's model goes to the store that the job came from")
+        if not isinstance(value, str):
+            raise BadSweep(f"{group}={text}: this is the name of no option; {nearest(text, options(group))}")
         if text not in options(group) and prepared(f"{group}={text}") == [f"{group}={text}"]:
             raise BadSweep(f"{group}={text}: there is no such option; {nearest(text, options(group))}")
 

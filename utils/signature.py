@@ -50,12 +50,17 @@ def _mismatch(value: Any, kind: Any) -> str:
     if isinstance(value, Mapping) and "_target_" in value:
         return ""
     try:
-        TypeAdapter(kind, config=ConfigDict(strict=False, arbitrary_types_allowed=True)).validate_python(value)
+        _adapter(kind).validate_python(value)
     except (PydanticSchemaGenerationError, TypeError, NameError):
         return ""
     except ValidationError as error:
         return "; ".join(dict.fromkeys(map(_told, error.errors())))
     return _lax(value, kind)
+
+
+@lru_cache(maxsize=512)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=ConfigDict(strict=False, arbitrary_types_allowed=True))
 
 
 def _told(error: ErrorDetails) -> str:

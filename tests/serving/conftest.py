@@ -22,6 +22,7 @@ from serving.api.app import create_app
 from serving.parts import Parts, assemble
 from serving.promotion import Better
 from serving.settings import ServingSettings
+from serving.sweeps import check_training
 from tests.serving.material import SET, VERSION, manifest, weights
 
 
@@ -82,9 +83,9 @@ def open_parts(tmp_path):
     """Opens a store; the same root again is the same store."""
     opened: list[Parts] = []
 
-    def build(url=None, rule=None, verify=accept, engine=None, **settings) -> Parts:
+    def build(url=None, rule=None, verify=accept, engine=None, check=check_training, **settings) -> Parts:
         chosen = ServingSettings(root=str(tmp_path / "store"), database=url, local_workers=0, **settings)
-        opened.append(assemble(chosen, rule or Better(), VERSION, verify, engine))
+        opened.append(assemble(chosen, rule or Better(), VERSION, verify, engine, check))
         return opened[-1]
 
     yield build

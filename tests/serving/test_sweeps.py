@@ -1,9 +1,13 @@
 """A dropped JSON becomes jobs: what is allowed, what is reported, what is refused."""
 
+import json
+
 import pytest
 
 from serving.sweeps import BadSweep, plan, read_json, search
+from tuning.checks import check_line
 
+RATE = "optimizers.lr=tag(log, interval(1e-4, 1e-1))"
 GRID = {
     "EPOCHS": 1,
     "BATCH_SIZE": 10,
@@ -122,6 +126,60 @@ def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_bef
         plan({"callback": "store"})
     with pytest.raises(BadSweep, match="names no place"):
         plan({"models": "timm", "models.pretrained": "file"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"EPOCHS": ["many"]}, "trainer.max_epochs='many'"),
+        ({"EPOCHS": 0}, "trainer.max_epochs=0 trains nothing"),
+        ({"EPOCHS": True}, "trainer.max_epochs=True"),
+        ({"trainer.max_time": "soon"}, "trainer.max_time=soon"),
+        ({"trainer.speed": "fast"}, "trainer.speed=fast"),
+        ({"trainer.gradient_clip_val": "x"}, "trainer.gradient_clip_val='x'"),
+        ({"BATCH_SIZE": 0}, "datamodule.batch_size=0"),
+        ({"MODEL": None}, "models=null"),
+        ({"seed": -1}, "seed=-1"),
+        ({"tune.trials": 0}, "tune.trials=0"),
+    ],
+)
+def test_a_value_that_no_job_can_run_is_refused_with_its_key(asked, why):
+    with pytest.raises(BadSweep, match=why):
+        plan(asked, check=check_line)
+
+
+@pytest.mark.parametrize(
+    ("space", "tuning", "why"),
+    [
+        (RATE, {"trials": "many"}, "tune.trials='many'"),
+        (RATE, {"trials": 0}, "tune.trials=0"),
+        (RATE, {"scheduler": "nope"}, "tune.scheduler='nope'"),
+        (RATE, {"searcher": "nope"}, "tune.searcher='nope'"),
+        ("optimizers.lr=interval(3,1)", {}, "3.0 is not below 1.0"),
+        ("models.nope=choice(1,2)", {}, "models.nope: there is no such key"),
+        ("optimizers.lr=choice(abc,def)", {}, "optimizers.lr='abc'"),
+    ],
+)
+def test_a_search_that_could_not_begin_is_refused(space, tuning, why):
+    with pytest.raises(ValueError, match=why):
+        check_line(search([space], tuning), [])
+
+
+def test_a_search_that_could_not_begin_is_no_job(open_parts):
+    parts = open_parts(check=check_line)
+    with pytest.raises(BadSweep, match="tune.trials=0"):
+        parts.submission.submit(json.dumps({"tune": {"space": [RATE], "trials": 0}}), "main", "a test")
+    assert parts.queue.every() == []
+    asked = {"EPOCHS": 2, "tune": {"space": [RATE], "trials": 2, "objective": "val/accuracy"}}
+    assert parts.submission.submit(json.dumps(asked), "main", "a test")["size"] == 1
+
+
+def test_a_figure_is_no_place():
+    asked = {"callback": "early_stopping", "callback.stopping_metric": "val/accuracy"}
+    assert plan(asked).jobs() == [["callback=early_stopping", "callback.stopping_metric=val/accuracy"]]
+    for bad in ("val/../x", "val/", "logs/x", "/val/accuracy", "val/accuracy/x"):
+        with pytest.raises(BadSweep, match="a word has"):
+            plan(asked | {"callback.stopping_metric": bad})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""A configuration is refused by key where no training could run it; free of torch, so that a server can ask, too."""
+
+from dataclasses import fields
+from typing import Any
+
+from datamodule.settings import DataSettings
+from models.settings import RunSettings, TrainerSettings
+from models.tester_settings import TesterSettings
+from utils.build import MEASURED, check_own, settings
+
+Config = dict[str, Any]
+
+
+def check(config: Config) -> None:
+    """Raises ValueError that names the key and the value."""
+    run_settings(config)
+    settings(TrainerSettings, config["trainer"], "trainer.")
+    settings(TesterSettings, config.get("tester", {}), "tester.")
+    check_own(config)
+    _check_data(config["datamodule"])
+
+
+def run_settings(config: Config) -> RunSettings:
+    """From the values that belong to no group."""
+    return settings(RunSettings, _of(RunSettings, config))
+
+
+def _check_data(node: Config) -> None:
+    """What every source shares, whose names and types are known to be right."""
+    given = _of(DataSettings, node)
+    DataSettings(**{k: v for k, v in given.items() if v != "auto" or f"datamodule.{k}" not in MEASURED})
+
+
+def _of(kind: Any, values: Config) -> Config:
+    """Those that a settings dataclass has."""
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in values.items() if key in names}
