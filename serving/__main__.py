@@ -16,7 +16,7 @@ from utils.log import to_terminal
 if TYPE_CHECKING:
     from serving.parts import Parts
 
-ACTIONS = {"backup": 1, "restore": 1, "token": 2, "prune": 0, "check": 0}  # with how many words after them
+ACTIONS = {"backup": 1, "restore": 1, "register": 1, "token": 2, "prune": 0, "check": 0}  # and how many words follow
 
 
 @hydra.main(version_base="1.3", config_path="../configuration", config_name="serving")
@@ -31,6 +31,8 @@ def main(cfg: DictConfig) -> None:
         serve(chosen, config["promotion"], config["engine"])
     elif action == "restore":
         print(restored(Path(words[0]).expanduser(), chosen, config["promotion"]))
+    elif action == "register":
+        print(registered(Path(words[0]).expanduser()))
     else:
         print(done(action, words, chosen, config["promotion"]))
 
@@ -94,6 +96,17 @@ def restored(file: Path, chosen: ServingSettings, rule: dict[str, Any]) -> str:
         raise
     parts.feedback.repair()
     return told
+
+
+def registered(folder: Path) -> str:
+    """A finished run, brought where its own callback=store says. Raises ValueError, ConnectionError."""
+    from models.runs import Run
+
+    run = Run(folder)
+    node = run.read()["callback"].get("store") if run.finished else None
+    if node is None:
+        raise ValueError(f"{folder} is no finished run with callback=store: name the folder of one")
+    return str(build(node).registered(folder))
 
 
 def done(action: str, words: list[str], chosen: ServingSettings, rule: dict[str, Any]) -> str:

@@ -1,23 +1,26 @@
 """`callback=store`: a finished run is registered, by the server where one is named, else in the store's own folder."""
 
+import re
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytorch_lightning as pl
 
 from datamodule.data import ImageData
+from models.outcome import Outcome, tell
 from models.task import ImageTask
 from serving.client import Client, token_from
+from serving.database import has_schema
 from serving.delivery import package_of
 from serving.package import Package
 from serving.packing import Pack
 from serving.parts import assemble
 from serving.promotion import Rule
-from serving.settings import ServingSettings
+from serving.settings import NAME, ServingSettings
 from serving.verification import verify
 from serving.version import code_version
 from utils.log import console
-
-if TYPE_CHECKING:
-    from models.outcome import Outcome
 
 
 class Register(Pack):
@@ -33,24 +36,48 @@ class Register(Pack):
         database: str | None = None,
         rule: Rule | None = None,
     ) -> None:
+        if not re.fullmatch(NAME, name):
+            raise ValueError(f"callback.store.name={name}: use up to 64 small letters, digits, '_', '.' and '-'")
         self.name, self.server, self.rule = name, server, rule
         self.token_file, self.certificate = token_file, certificate
         self.settings = ServingSettings(root=root, database=database)
 
-    def concluded(self, outcome: "Outcome", task: ImageTask, data: ImageData) -> None:
-        super().concluded(outcome, task, data)
-        answer = self._registered(outcome.run.folder)
-        said = "goes live" if answer["promoted"] else "does not go live"
-        console().print(f"store    {self.name}: model {answer['model']} {said}: {answer['why']}", soft_wrap=True)
-
-    def _registered(self, folder: Path) -> dict[str, Any]:
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Raises ValueError, ConnectionError before anything is trained where no model could be registered."""
         if self.server is None:
-            return self._kept(folder)
-        client = Client(self.server, token_from(self.token_file), self.certificate)
+            has_schema(self.settings.folder, self.settings.database)
+        elif trainer.is_global_zero:
+            with closing(self._client(self.server)) as client:
+                client.get("/api/models", limit=1)  # which asks for a good token
+
+    def concluded(self, outcome: Outcome, task: ImageTask, data: ImageData) -> None:
+        super().concluded(outcome, task, data)
+        self.register(outcome)
+
+    def register(self, outcome: Outcome) -> None:
+        """Says what became of it. A failure comes after the closing table, with the command that tries it again."""
+        folder = outcome.run.folder
         try:
+            said = self.registered(folder)
+        except (ValueError, OSError) as error:
+            tell(outcome)
+            raise ValueError(
+                f"the run is whole, but not in the store: {error}\ntry again with: python -m serving register {folder}"
+            ) from error
+        console().print(f"store    {said}", soft_wrap=True)
+
+    def registered(self, folder: Path) -> str:
+        """A finished run is brought to the store; what was decided. Raises ValueError, ConnectionError."""
+        answer = self._kept(folder) if self.server is None else self._sent(folder, self.server)
+        said = "goes live" if answer["promoted"] else "does not go live"
+        return f"{self.name}: model {answer['model']} {said}: {answer['why']}"
+
+    def _sent(self, folder: Path, server: str) -> dict[str, Any]:
+        with closing(self._client(server)) as client:
             return dict(client.post("/api/models", package_of(folder, self.name, client.put), patient=600.0))
-        finally:
-            client.close()
+
+    def _client(self, server: str) -> Client:
+        return Client(server, token_from(self.token_file), self.certificate)
 
     def _kept(self, folder: Path) -> dict[str, Any]:
         """In the store's folder, which a server may serve meanwhile."""

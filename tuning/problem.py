@@ -15,7 +15,7 @@ from utils.build import absolute, digest, settings
 
 Config = dict[str, Any]
 
-NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors")  # callbacks that only serve a run that is kept
+NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors", "store")  # callbacks of a run that is kept
 OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")  # what a search is called changes nothing of it
 
 

@@ -8,13 +8,20 @@ import time
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 from safetensors.numpy import load_file, save_file
 
+from models.outcome import Outcome
+from models.runs import Run
+from serving import client
+from serving.__main__ import registered
+from serving.client import Refused
 from serving.delivery import package_of
 from serving.measuring import NOT_MEASURED
 from serving.monitoring.embedding import embed
 from serving.package import BadCandidate, Package
 from serving.promotion import Better
+from serving.registration import Register
 from serving.store import Files, sha256_of
 from serving.verification import verify
 from serving.worker import Worker
@@ -57,6 +64,37 @@ def test_a_run_with_callback_store_is_in_the_store_and_live(finished):
     assert len(golden["embeddings"]) == stored["images"] >= len(golden["pixels"]) > 8
     own = {tuple(np.float32(embed(image))) for image in golden["pixels"]}
     assert len(own) > 8 and own <= {tuple(embedding) for embedding in golden["embeddings"]}
+
+
+def test_a_store_that_cannot_take_the_model_is_noticed_before_the_training(api, monkeypatch):
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.01)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    with pytest.raises(ValueError, match="callback.store.name=No Name"):
+        Register("No Name")
+    with pytest.raises(ValueError, match="a token is needed"):
+        Register(server=api.address).setup(trainer, None, "fit")
+    monkeypatch.setenv(client.TOKEN, "nobody's")
+    with pytest.raises(Refused, match="unknown, expired or revoked"):
+        Register(server=api.address).setup(trainer, None, "fit")
+    with pytest.raises(ConnectionError, match="does not answer"):
+        Register(server="http://127.0.0.1:9").setup(trainer, None, "fit")
+    monkeypatch.setenv(client.TOKEN, api.secrets["operator"])
+    Register(server=api.address).setup(trainer, None, "fit")
+
+
+def test_a_run_that_did_not_reach_the_store_is_told_of_whole_and_registered_later(finished, tmp_path, capsys):
+    run = Run(shutil.copytree(finished[0], tmp_path / "run"))
+    outcome = Outcome(run, "SimpleCnn", 10, {}, {"train": 300}, 1.0, 1, 5, None, "0" * 64)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ValueError, match=f"whole, but not in the store: .*\n.*python -m serving register {run.folder}"):
+        Register(root=str(tmp_path / "file"), rule=Better()).register(outcome)
+    assert "300 train" in capsys.readouterr().out
+    config = run.read()
+    config["callback"]["store"]["root"] = str(tmp_path / "store")
+    run.write(config)
+    assert registered(run.folder) == "main: model 1 goes live: nothing was live"
+    with pytest.raises(ValueError, match="is no finished run with callback=store"):
+        registered(tmp_path)
 
 
 @pytest.fixture
