@@ -21,7 +21,7 @@ from tuning.automatic_settings import of_automatic
 from tuning.checks import check
 from tuning.interruption import interrupted, trials_of
 from tuning.problem import Problem
-from utils.build import command, composed, overridden, plain
+from utils.build import build, command, composed, overridden, plain
 from utils.log import to_file, to_terminal
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def main(cfg: DictConfig) -> None:
     to_terminal()
     to_file(begun.run.folder / "log.txt")
     with leaving(begun.run):
+        require_store(begun.config)
         best = searched(begun, problem) if problem else begun
         if best is not None:
             finish(best, trained(best, problem))
@@ -104,6 +105,13 @@ def tidy(run: Run) -> None:
         run.drop_former()
     else:
         run.give_way()
+
+
+def require_store(config: dict[str, Any]) -> None:
+    """Raises ValueError, ConnectionError where callback=store could not take the model, before hours go into it."""
+    node = config["callback"].get("store")
+    if node and not is_further_rank():
+        build(node).check()
 
 
 def searched(begun: Start, problem: Problem) -> Start | None:

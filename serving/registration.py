@@ -5,8 +5,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-
 from datamodule.data import ImageData
 from models.outcome import Outcome, tell
 from models.task import ImageTask
@@ -42,11 +40,11 @@ class Register(Pack):
         self.token_file, self.certificate = token_file, certificate
         self.settings = ServingSettings(root=root, database=database)
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Raises ValueError, ConnectionError before anything is trained where no model could be registered."""
+    def check(self) -> None:
+        """Raises ValueError, ConnectionError where no model could be registered; to be asked before a training."""
         if self.server is None:
             has_schema(self.settings.folder, self.settings.database)
-        elif trainer.is_global_zero:
+        else:
             with closing(self._client(self.server)) as client:
                 client.get("/api/models", limit=1)  # which asks for a good token
 

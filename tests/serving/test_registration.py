@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 from safetensors.numpy import load_file, save_file
 
 from models.outcome import Outcome
@@ -27,6 +26,7 @@ from serving.verification import verify
 from serving.worker import Worker
 from tests.serving.conftest import served
 from tests.serving.material import VERSION
+from train import require_store
 
 SMALL = (
     "trainer.max_epochs=1",
@@ -68,18 +68,20 @@ def test_a_run_with_callback_store_is_in_the_store_and_live(finished):
 
 def test_a_store_that_cannot_take_the_model_is_noticed_before_the_training(api, monkeypatch):
     monkeypatch.setattr(client, "LONGEST_PAUSE", 0.01)
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     with pytest.raises(ValueError, match="callback.store.name=No Name"):
         Register("No Name")
     with pytest.raises(ValueError, match="a token is needed"):
-        Register(server=api.address).setup(trainer, None, "fit")
+        Register(server=api.address).check()
     monkeypatch.setenv(client.TOKEN, "nobody's")
     with pytest.raises(Refused, match="unknown, expired or revoked"):
-        Register(server=api.address).setup(trainer, None, "fit")
+        Register(server=api.address).check()
     with pytest.raises(ConnectionError, match="does not answer"):
-        Register(server="http://127.0.0.1:9").setup(trainer, None, "fit")
+        Register(server="http://127.0.0.1:9").check()
     monkeypatch.setenv(client.TOKEN, api.secrets["operator"])
-    Register(server=api.address).setup(trainer, None, "fit")
+    Register(server=api.address).check()
+    monkeypatch.setenv(client.TOKEN, "nobody's")
+    with pytest.raises(Refused):
+        require_store({"callback": {"store": {"_target_": "serving.registration.Register", "server": api.address}}})
 
 
 def test_a_run_that_did_not_reach_the_store_is_told_of_whole_and_registered_later(finished, tmp_path, capsys):
