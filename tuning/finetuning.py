@@ -125,7 +125,10 @@ def cost_of(one: Tried, objective: Objective) -> float:
 
 def looked_at(own: OwnImages, one: Joined) -> tuple[str, int]:
     """The data's digest and how many images judge. Raises ValueError where there are none, or the data are no good."""
-    inventory, _ = build(with_model(own.config, one)["datamodule"], seed=own.config["seed"]).settled()
+    from models.training import BATCH_SIZE, stand_in
+
+    node = stand_in(with_model(own.config, one), "datamodule", "batch_size", BATCH_SIZE)
+    inventory, _ = build(node, seed=own.config["seed"]).settled()
     images = len(inventory.rows("val"))
     if not images:
         raise ValueError("there are no validation images to rank candidates by: set datamodule.val_share above 0")

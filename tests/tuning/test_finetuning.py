@@ -5,7 +5,7 @@ import pytest
 from tuning import finetuning
 from tuning.finetune_page import chart, section
 from tuning.finetune_settings import FinetuneSettings, OwnImages, own_images
-from tuning.finetuning import Finetuned, Tried, best, candidates, finetuned, with_model
+from tuning.finetuning import Finetuned, Tried, best, candidates, finetuned, looked_at, with_model
 from tuning.halving import Round
 from tuning.objectives import Objective
 from tuning.published import Joined, Published
@@ -97,6 +97,12 @@ def test_images_without_a_validation_split_are_refused(own, tmp_path):
     data = own.config["datamodule"] | {"val_share": 0.0}
     with pytest.raises(ValueError, match=r"no validation images .*datamodule\.val_share above 0"):
         finetuned(OwnImages(own.rules, own.config | {"datamodule": data}), [one("test_vit", 3, 0)], tmp_path)
+
+
+def test_an_automatic_batch_size_is_left_to_the_trainings(own):
+    automatic = own.config | {"datamodule": own.config["datamodule"] | {"batch_size": "auto"}}
+    known = one("test_vit", 3, 0)
+    assert looked_at(OwnImages(own.rules, automatic), known) == looked_at(own, known)
 
 
 def test_the_network_is_laid_over_the_configuration_at_the_size_it_was_measured_at():

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from models.training import BATCH_SIZE
 from tuning import local
 from tuning.orders import Order
 from tuning.records import Journal
@@ -144,6 +145,12 @@ def test_trials_that_differ_in_batches_alone_share_their_images(problem, tmp_pat
     )
     assert (first.batch_size, second.batch_size) == (8, 16)
     assert first._training_store is second._training_store is not other._training_store
+
+
+def test_images_are_prepared_where_the_batch_size_is_still_to_be_measured(problem):
+    from tuning.trial import prepared
+
+    assert prepared(problem("datamodule.batch_size=auto").of_trial({})).batch_size == BATCH_SIZE
 
 
 def test_what_a_search_leaves(searched):
