@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
+from models.interruption import Interrupted
 from models.runs import Run
 from models.start import SHARED_RUN, Start
 from tuning.problem import Problem
@@ -11,6 +13,14 @@ from utils.files import write_whole
 
 FOLDER = "tune"
 MARK = "search.json"  # says which search a folder belongs to
+
+
+class SearchInterrupted(Interrupted):
+    """A search was asked to stop by a signal; its journal is on the disk."""
+
+    def __init__(self, number: int, trials: int) -> None:
+        Exception.__init__(self, f"stopped by {signal.Signals(number).name} after {trials} trials")
+        self.number = number
 
 
 def place(run: Run) -> Path:

@@ -2,10 +2,13 @@
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
 
+from models.interruption import Interrupted, status
 from models.training import BATCH_SIZE
 from tuning import local
 from tuning.orders import Order
@@ -26,6 +29,15 @@ def searched(problem, tmp_path):
         return study
 
     return run
+
+
+@pytest.fixture
+def handlers():
+    """Of signals; afterwards they are as they were: Lightning ignores Ctrl-C from the first one on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_trials_are_stopped_and_their_curves_and_folders_kept(searched):
@@ -100,6 +112,18 @@ def test_a_time_too_short_for_one_trial_is_refused(searched):
     study = searched("tune.max_time=00:00:00:01", *slow)
     with pytest.raises(ValueError, match=r"tune\.max_time=00:00:00:01 was over before the first epoch"):
         study.require_found()
+
+
+def test_sigterm_ends_a_search_in_mid_trial_and_the_signal_is_told(problem, tmp_path, handlers):
+    def watch(study):
+        if study.trials[-1].curve:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    study = Study(problem("tune.backend=local"), tmp_path / "tune", watch)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after 0 trials") as stop:
+        local.search(study)
+    assert status(stop.value) == 143 and signal.getsignal(signal.SIGTERM) is handlers[signal.SIGTERM]
+    assert [trial.state for trial in Journal(study.place / "trials.jsonl").read()] == ["running"]
 
 
 def test_more_gpus_than_there_are_are_refused(searched):
