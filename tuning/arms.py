@@ -1,6 +1,7 @@
 """What the automatic optimizer chooses from: each candidate's whole configuration node, at several rates."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ def arms(chosen: Node, settings: AutoSettings, search: SearchSettings) -> list[A
     """Every candidate at each of its rates. chosen: the run's optimizers node, which says what they are to share."""
     names = settings.candidates or [name for name in options("optimizers") if option("optimizers", name)["lr_range"]]
     nodes = {name: _node(name, chosen) for name in names}
+    _refuse_range_of_none(chosen, nodes)
     rates = 1 if search.rule == "lowest_train_loss" else search.rates
     return [Arm(name, lr, node | {"lr": lr}) for name, node in nodes.items() for lr in spread(node, rates)]
 
@@ -37,7 +39,30 @@ def _node(name: str, chosen: Node) -> Node:
     own = _own(name)
     shared = {key: chosen[key] for key in COMMON if key in own and key in chosen}
     choice = {key: chosen[key] for key in OF_THE_CHOICE if key in chosen}
-    return own | shared | choice | {"option": None, "lr_range": own["lr_range"], "lr_falls": own["lr_falls"]}
+    given = given_range(chosen) if _are_same(own, chosen) else None
+    return own | shared | choice | {"option": None, "lr_range": given or own["lr_range"], "lr_falls": own["lr_falls"]}
+
+
+def given_range(chosen: Node) -> list[float] | None:
+    """A node's lr_range where it is another than that of its yaml; None where it is not."""
+    nodes = [option("optimizers", name) for name in options("optimizers") if name != "default"]
+    own = [node["lr_range"] for node in nodes if _are_same(node, chosen)]
+    found: list[float] | None = chosen.get("lr_range")
+    return None if found in own else found
+
+
+def _are_same(one: Node, other: Node) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("_target_", "name"))
+
+
+def _refuse_range_of_none(chosen: Node, nodes: Mapping[str, Node]) -> None:
+    """Rates of one optimizer say nothing of another's."""
+    given = given_range(chosen)
+    if given is not None and not any(_are_same(node, chosen) for node in nodes.values()):
+        raise ValueError(
+            f"optimizers.lr_range={given} is of {chosen.get('name', 'the chosen optimizer')}, which is none of the "
+            f"candidates {', '.join(nodes)}: choose one of them (optimizers=NAME) to give its range, or leave it out"
+        )
 
 
 def _own(name: str) -> Node:

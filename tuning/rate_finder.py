@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuning.arms import Arm
+from tuning.arms import Arm, given_range
 from tuning.auto_optimizer import Found, Trainings, search
 from tuning.auto_settings import AutoSettings, SearchSettings
 from tuning.course import Course, MakeOptimizer
@@ -95,6 +95,13 @@ def longest_fall(values: Sequence[float]) -> list[int]:
     return found[::-1]
 
 
+def neighbours(rate: float, lr_range: Sequence[float] | None) -> list[float]:
+    """Rates around one, rising. lr_range: lowest and highest that may be tried, where that is given."""
+    low, high = lr_range or (0.0, math.inf)
+    center = min(max(rate, low), high)
+    return sorted({min(max(float(f"{center * factor:.2g}"), low), high) for factor in NEIGHBOURS})
+
+
 def find_rate(
     course: Course,
     node: dict[str, Any],
@@ -110,7 +117,7 @@ def find_rate(
     if len(tested.rates) < 2:
         raise ValueError("optimizers.lr=auto: the loss is not finite at any rate; look at the data and the loss")
     log.info("rate finder: the valley lies at %.2g, the lowest loss at %.2g", tested.valley, tested.lowest)
-    rates = [float(f"{tested.lowest * factor:.2g}") for factor in NEIGHBOURS]
+    rates = neighbours(tested.lowest, given_range(node))
     arms = [Arm(str(node.get("name", "optimizer")), rate, node | {"lr": rate}) for rate in rates]
     found = search(course, arms, given, replace(rules, horizon=given.lr_falls), trainings)
     return found if rules.then == "continue" else replace(found, winner=between(found))

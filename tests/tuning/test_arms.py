@@ -34,6 +34,15 @@ def test_what_belongs_to_the_network_is_shared_by_all_candidates():
     assert {arm.node["layer_decay"] for arm in found} == {0.7}
 
 
+def test_a_given_range_is_that_of_the_chosen_optimizer_alone():
+    found = arms(chosen(lr_range=[0.001, 0.002]), AutoSettings(candidates=["adamw", "lion"]), SearchSettings())
+    rates = {name: [arm.lr for arm in found if arm.name == name] for name in ("adamw", "lion")}
+    assert (rates["adamw"][0], rates["adamw"][-1]) == (0.001, 0.002)
+    assert [rates["lion"][0], rates["lion"][-1]] == option("optimizers", "lion")["lr_range"]
+    with pytest.raises(ValueError, match=r"lr_range=\[0\.001, 0\.002\] is of adamw, which is none of .* sgd, lion"):
+        arms(chosen(lr_range=[0.001, 0.002]), AutoSettings(candidates=["sgd", "lion"]), SearchSettings())
+
+
 @pytest.mark.parametrize("name", ["laprop", "Adafactor"])
 def test_any_name_of_timm_or_torch_can_be_a_candidate(name):
     [*found] = arms(chosen(), AutoSettings(candidates=[name]), SearchSettings(rates=2))

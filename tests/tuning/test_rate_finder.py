@@ -9,7 +9,7 @@ import yaml
 from tuning.arms import Arm
 from tuning.auto_optimizer import Found, Tried
 from tuning.course import Curve, State
-from tuning.rate_finder import RangeTest, between, longest_fall
+from tuning.rate_finder import RangeTest, between, longest_fall, neighbours
 
 SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
          "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null")  # fmt: skip
@@ -63,6 +63,18 @@ def test_a_rate_beyond_the_last_is_at_most_a_step_away_and_what_blew_up_does_not
 def test_losses_that_point_nowhere_leave_the_winner():
     assert between(found({0.001: 1.0})).lr == 0.001
     assert between(found({0.001: 1.2, 0.002: 1.2, 0.004: 1.0}, rounds=1)).lr == 0.004
+
+
+@pytest.mark.parametrize(
+    ("lr_range", "expected"),
+    [
+        (None, [0.0031, 0.0063, 0.013, 0.025, 0.05, 0.1, 0.2]),
+        ([0.01, 0.06], [0.01, 0.015, 0.03, 0.06]),
+        ([0.001, 0.002], [0.001, 0.002]),
+    ],
+)
+def test_rates_around_the_lowest_loss_keep_to_a_given_range(lr_range, expected):
+    assert neighbours(0.1, lr_range) == pytest.approx(expected, rel=0.05)
 
 
 def test_the_found_rate_is_written_down_and_reproduces(command, tmp_path):
