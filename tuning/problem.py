@@ -6,17 +6,21 @@ from functools import cached_property
 from typing import Any
 
 from tuning import bayesopt
+from tuning.arms import COMMON
 from tuning.grid import grid
 from tuning.objectives import Goal, read_goal
 from tuning.population import MOVABLE, is_movable
 from tuning.settings import TuneSettings
-from tuning.space import Compose, Parameter, Values, automatic_space, configured, overrides, read_space
-from utils.build import absolute, digest, settings
+from tuning.space import Compose, Parameter, Values, around, automatic_space, configured, overrides, read_space
+from utils.build import OF_THE_CHOICE, absolute, digest, settings
 
 Config = dict[str, Any]
 
 NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors", "store")  # callbacks of a run that is kept
 OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")  # what a search is called changes nothing of it
+WITHOUT_EFFECT = ("tune", "trainer.tune", "trainer.progress", "logger", "tester", "optimizers.search.at_once",
+                  "resume_full_training", "reproduce", *OF_THE_PLACE,
+                  *(f"callback.{name}" for name in NOT_IN_TRIALS))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,11 @@ class Problem:
 
     @cached_property
     def parameters(self) -> list[Parameter]:
-        given = self.settings.space
-        space = automatic_space(self.config, self.settings.auto) if given == "auto" else list(given)
-        return read_space(space, self.settings.when, self.compose)
+        given, when = self.settings.space, self.settings.when
+        if given != "auto":
+            return read_space(given, when, self.compose)
+        space = automatic_space(self.config, self.settings.auto)
+        return around(read_space(space, when, self.compose), self.config)
 
     @property
     def epochs(self) -> int:
@@ -76,7 +82,25 @@ class Problem:
             bayesopt.check(self.parameters)
         if self.settings.scheduler == "pbt":
             self._check_population()
+        for parameter in self.parameters:
+            self._refuse_without_effect(parameter.key)
         return self
+
+    def _refuse_without_effect(self, key: str) -> None:
+        """Raises ValueError for a key that each trial overwrites, or none reads: its values would change nothing."""
+        if key == "trainer.max_epochs":
+            raise ValueError(f"tune.space: {key}: all trials have the same epochs; give tune.epochs, outside of it")
+        if any(_lies_in(key, one) for one in WITHOUT_EFFECT):
+            raise ValueError(f"tune.space: {key} changes nothing of a trial: leave it out of tune.space")
+        if self._is_chosen(key):
+            raise ValueError(f"tune.space: {key}: optimizers.option=auto chooses it in each trial; leave one out")
+
+    def _is_chosen(self, key: str) -> bool:
+        """Whether the automatic optimizer of each trial takes another value: each candidate has its own."""
+        asked = self.config["optimizers"].get("option") == "auto"
+        searched = any(one.key == "optimizers.option" for one in self.parameters)
+        name = key.removeprefix("optimizers.").partition(".")[0]
+        return asked and not searched and _lies_in(key, "optimizers") and name not in (*OF_THE_CHOICE, *COMMON)
 
     def _check_population(self) -> None:
         """A training's middle can be taken over where there is one, and where nothing is chosen at its beginning."""
@@ -108,6 +132,10 @@ class Problem:
         """The configuration of the full training, which is a normal run."""
         config = self.compose(overrides(values))
         return config | {"trainer": config["trainer"] | {"tune": False}}
+
+
+def _lies_in(key: str, whole: str) -> bool:
+    return key.replace("/", ".").startswith(f"{whole}.") or key == whole
 
 
 def as_trial(config: Config, epochs: int) -> Config:

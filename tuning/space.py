@@ -105,12 +105,14 @@ def _choice(text: str, key: str, values: list[str]) -> Parameter:
 
 def _interval(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
     low, high, log = found["start"], found["end"], "log" in found["tags"]
+    _refuse_endless(text, low, high)
     _refuse_upside_down(text, low, high, log)
     return Parameter(key, "int" if isinstance(low, int) else "float", low, high, log=log)
 
 
 def _range(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
     low, stop, step = found["start"], found["stop"], found["step"]
+    _refuse_endless(text, low, stop, step)
     if step <= 0:
         raise ConfigurationError(f"tune.space: {text}: a step of {step} leads nowhere; give one above 0")
     _refuse_upside_down(text, low, stop, log=False)
@@ -119,6 +121,12 @@ def _range(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
     last = low + (math.ceil((stop - low) / step - 1e-9) - 1) * step
     whole = all(isinstance(value, int) for value in (low, stop, step))
     return Parameter(key, "int" if whole else "float", low, last, step=step)
+
+
+def _refuse_endless(text: str, *numbers: float) -> None:
+    for number in numbers:
+        if not math.isfinite(number):
+            raise ConfigurationError(f"tune.space: {text}: nothing can be drawn from there to {number}; give a number")
 
 
 def _refuse_upside_down(text: str, low: float, high: float, log: bool) -> None:
@@ -251,6 +259,20 @@ def configured(parameters: Sequence[Parameter], config: Config, groups: Mapping[
             return {}
         values[parameter.key] = parameter.taken(value)
     return values
+
+
+def around(parameters: Sequence[Parameter], config: Config) -> list[Parameter]:
+    """The same, each widened to hold what is configured; a range in steps and a value of another kind stay apart."""
+    return [_widened(one, _value(config, one.key)) for one in parameters]
+
+
+def _widened(parameter: Parameter, value: Any) -> Parameter:
+    if parameter.kind == "choice":
+        return replace(parameter, choices=tuple(dict.fromkeys((*parameter.choices, _spelt(value)))))
+    is_number = isinstance(value, int if parameter.kind == "int" else int | float) and not isinstance(value, bool)
+    if parameter.step is not None or not is_number or (parameter.log and value <= 0):
+        return parameter
+    return replace(parameter, low=min(parameter.low, value), high=max(parameter.high, value))
 
 
 def _value(config: Config, key: str) -> Any:

@@ -3,7 +3,7 @@
 import pytest
 
 from tuning.grid import grid
-from tuning.space import Parameter, automatic_space, configured, overrides, read_space
+from tuning.space import Parameter, around, automatic_space, configured, overrides, read_space
 from utils.build import ConfigurationError, composed
 
 
@@ -37,6 +37,8 @@ def test_sweep_words_become_parameters(text, expected):
     [
         ("optimizers.lrr=interval(0.1, 1)", r"optimizers\.lrr: there is no such key; did you mean optimizers\.lr"),
         ("optimizers.lr=interval(3, 1)", r"3\.0 is not below 1\.0"),
+        ("optimizers.lr=interval(0, inf)", r"optimizers\.lr=interval\(0, inf\): .* to inf; give a number"),
+        ("models.dense_width=range(1, inf)", "to inf; give a number"),
         ("models.dense_width=range(9, 3)", r"9 is not below 3"),
         ("optimizers.lr=tag(log, interval(0, 1))", "lower end must be above 0"),
         ("optimizers.lr=tag(logarithmic, interval(0.1, 1))", "no tag logarithmic"),
@@ -97,6 +99,19 @@ def test_the_automatic_space_lies_around_what_is_configured_and_fits_the_model()
     assert space[0] == "optimizers.lr=tag(log, interval(0.002, 0.2))"
     assert "models.dropout=interval(0.0, 0.5)" in space
     assert not [text for text in space if "drop_path_rate" in text]
+
+
+def test_the_automatic_space_is_widened_to_what_is_configured():
+    space = [
+        "datamodule.batch_size=choice(32,64)",
+        "models.dropout=interval(0, 0.5)",
+        "models.dense_width=range(2,9,2)",
+    ]
+    config = compose(["datamodule.batch_size=16", "models.dropout=0.7", "models.dense_width=5"])
+    size, dropout, width = around(read_space(space, [], compose), config)
+    assert size.choices == ("32", "64", "16")
+    assert (dropout.low, dropout.high) == (0.0, 0.7)
+    assert (width.low, width.high) == (2, 8)  # no step of it
 
 
 def test_the_automatic_space_leaves_the_rate_to_the_automatic_optimizer():

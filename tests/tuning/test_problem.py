@@ -1,0 +1,28 @@
+"""What a search refuses before it begins, and what its first trial is."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "told"),
+    [
+        ("trainer.max_epochs", (), r"all trials have the same epochs; give tune\.epochs"),
+        ("tune.reduction", (), "changes nothing of a trial"),
+        ("run_name", (), "changes nothing of a trial"),
+        ("callback.label_errors.decay", ("callback=label_errors",), "changes nothing of a trial"),
+        ("optimizers.lr", ("optimizers.option=auto",), r"optimizers\.option=auto chooses it"),
+    ],
+)
+def test_a_key_that_every_trial_overwrites_is_refused(problem, key, given, told):
+    with pytest.raises(ValueError, match=rf"tune\.space: {key}:? {told}"):
+        problem(*given, f'tune.space=["{key}=choice(1,2)"]')
+
+
+def test_what_the_automatic_optimizer_reads_or_leaves_can_be_searched(problem):
+    keys = ("optimizers.num_epochs", "optimizers.layer_decay", "models.num_filters")
+    problem("optimizers.option=auto", f"tune.space={[f'{key}=choice(1,2)' for key in keys]}")
+
+
+def test_an_automatic_space_begins_with_the_configuration_as_it_stands(problem):
+    first = problem("tune.space=auto", "models.num_filters=8", "datamodule.batch_size=16", "models.dropout=0.9").first
+    assert (first["models.num_filters"], first["datamodule.batch_size"], first["models.dropout"]) == ("8", "16", 0.9)
