@@ -70,7 +70,16 @@ class Goal:
 
     def is_kept(self, figures: Figures) -> bool:
         """Whether every constraint is."""
-        return all(constraint.excess(figures) <= 0 for constraint in self.constraints)
+        return not self.broken(figures)
+
+    def broken(self, figures: Figures) -> list[Constraint]:
+        """The constraints that are not kept, or whose figure is not there."""
+        return [one for one in self.constraints if not one.excess(figures) <= 0]
+
+    def excess(self, figures: Figures) -> float:
+        """By how many times its limit the one that is broken most is; infinite where a figure is not there."""
+        shares = [one.excess(figures) / (abs(one.limit) or 1.0) for one in self.broken(figures)]
+        return max((math.inf if math.isnan(share) else share for share in shares), default=0.0)
 
     def refuse_unreported(self, reported: Sequence[str]) -> None:
         """Raises ValueError where a figure is asked for that no trial can have."""
@@ -96,4 +105,11 @@ def _constraint(text: str) -> Constraint:
     found = CONSTRAINT.fullmatch(text.strip())
     if found is None:
         raise ConfigurationError(f'tune.constraints: {text}: write it as "latency_ms<=5" or "val/accuracy>=0.9"')
-    return Constraint(found["figure"], float(found["limit"]), found["sign"] == ">=")
+    return Constraint(found["figure"], _limit(text, found["limit"]), found["sign"] == ">=")
+
+
+def _limit(text: str, spelt: str) -> float:
+    try:
+        return float(spelt)
+    except ValueError as error:
+        raise ConfigurationError(f"tune.constraints: {text}: {spelt} is no number") from error

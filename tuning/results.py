@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def write_results(study: Study) -> None:
     """Writes all files into the search's folder, each whole."""
     write_whole(study.place / "trials.csv", trials_csv(study))
     best = best_told(study)
-    write_whole(study.place / "params.json", json.dumps(best, indent=1))
+    write_whole(study.place / "params.json", json.dumps(best, indent=1, allow_nan=False))
     write_whole(study.place / "params.yaml", yaml.safe_dump(best, sort_keys=False, allow_unicode=True))
     write_report(study.place / "report", f"Search {study.place.parent.name}", sections_of(study))
 
@@ -56,21 +57,26 @@ def trials_csv(study: Study) -> str:
 
 
 def best_told(study: Study) -> dict[str, Any]:
-    """The best trial's values as the overrides that repeat it, and its figures; of several objectives the front."""
+    """The best trial's values as the overrides that repeat it, and its figures; of several objectives the front.
+
+    constraints: only where no trial keeps them, in words.
+    """
     best = study.best()
     assert best is not None
-    told = _told(study, best)
+    told = _told(study, best) | ({"constraints": study.unkept} if study.unkept else {})
     if len(study.goal.objectives) > 1:
         told["front"] = [_told(study, trial) for trial in front(study)]
     return told
 
 
 def _told(study: Study, trial: Trial) -> dict[str, Any]:
+    """None for a figure that is no number, which JSON could not say."""
+    figures = trial.best(study.goal).items()
     return {
         "trial": trial.number + 1,
         "params": dict(trial.values),
         "overrides": overrides(trial.values),
-        "figures": {name: float(value) for name, value in trial.best(study.goal).items()},
+        "figures": {name: float(value) if math.isfinite(value) else None for name, value in figures},
     }
 
 
@@ -87,7 +93,8 @@ def _headline(study: Study) -> Stats:
     best = study.best()
     assert best is not None
     figures = best.best(study.goal)
-    stats = [Stat(one.figure, f"{figures[one.figure]:.4g}", "of the best trial") for one in study.goal.objectives]
+    names = [one.figure for one in study.goal.objectives]
+    stats = [Stat(name, f"{figures[name]:.4g}" if name in figures else "–", "of the best trial") for name in names]
     epochs = sum(trial.epochs for trial in study.ended)
     full = len(study.ended) * study.problem.epochs
     stats.append(Stat("Trials", str(len(study.ended)), _counted(study)))
@@ -103,7 +110,8 @@ def _counted(study: Study) -> str:
 def _note(study: Study) -> str:
     best = study.best()
     assert best is not None
-    return f"The best is trial {best.number + 1}: {values_told(best.values)}."
+    words = (f"The best is trial {best.number + 1}: {values_told(best.values)}", study.unkept, study.left_out)
+    return " ".join(f"{one}." for one in words if one)
 
 
 def _table(study: Study) -> Table:

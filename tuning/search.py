@@ -39,6 +39,8 @@ def _told(study: Study, run: Run) -> Start | None:
     best, problem = study.best(), study.problem
     assert best is not None
     console().print(table(study))
+    if study.unkept:
+        log.warning(study.unkept)
     log.info("the best is trial %d; all of them: %s", best.number + 1, place(run) / "report" / "index.html")
     if not problem.settings.final:
         mark(problem, run, done=True)
@@ -54,6 +56,8 @@ def _searched(problem: Problem, run: Run) -> Study:
         study = Study(problem, place(run), watch)
         if study.ended:
             log.info("going on with %d of %d trials done: %s", len(study.ended), study.wanted, place(run))
+        if study.left_out:
+            log.info(study.left_out)
         if not study.is_over:
             _backend(problem.settings.backend)(study)
     return study

@@ -43,7 +43,8 @@ class Searcher:
     ) -> None:
         self.name, self.parameters, self.goal, self.seed = name, parameters, goal, seed
         self.first = first or {}
-        self.grid = grid(parameters) if name == "grid" else []
+        found = grid(parameters) if name == "grid" else []
+        self.grid = Random(seed).sample(found, len(found))  # a part of them is no corner
         self.told: list[Trial] = []
         self.open: dict[int, Trial] = {}
 

@@ -138,7 +138,10 @@ class Study:
         self.watch(self)
 
     def best(self) -> Trial | None:
-        """The trial with the least cost that keeps the constraints; whole ones first, then those that came furthest."""
+        """The trial with the least cost that keeps the constraints; whole ones first, then those that came furthest.
+
+        Where none keeps them, the one that breaks them least.
+        """
         return next(iter(self.ranked()), None)
 
     def ranked(self) -> list[Trial]:
@@ -146,11 +149,30 @@ class Study:
         found = [trial for trial in self.ended if trial.state != "failed" and trial.curve]
         return sorted((one for one in found if not math.isnan(one.costs(self.goal)[0])), key=self._rank)
 
-    def _rank(self, trial: Trial) -> tuple[bool, bool, int, float]:
+    def _rank(self, trial: Trial) -> tuple[float, bool, int, float]:
         cost = trial.costs(self.goal)[0]
         whole = trial.state == "complete"
-        kept = self.goal.is_kept(trial.best(self.goal))
-        return (not kept, not whole, 0 if whole else -trial.epochs, cost)
+        excess = self.goal.excess(trial.best(self.goal))
+        return (excess, not whole, 0 if whole else -trial.epochs, cost)
+
+    @property
+    def unkept(self) -> str:
+        """That no trial keeps the constraints, and what the best one has instead; empty where one keeps them."""
+        best = self.best()
+        if best is None or self.goal.is_kept(figures := best.best(self.goal)):
+            return ""
+        limits = " and ".join(map(str, self.goal.constraints))
+        names = [one.figure for one in self.goal.broken(figures)]
+        has = ", ".join(f"{name} {figures[name]:g}" if name in figures else f"{name} –" for name in names)
+        return f"none of {len(self.ended)} trials keeps {limits}; the best has {has}"
+
+    @property
+    def left_out(self) -> str:
+        """What the trials leave out of a grid; empty where nothing is."""
+        size = self.searcher.most_trials or 0
+        if size <= self.settings.trials:
+            return ""
+        return f"{self.settings.trials} of {size:,} combinations; tune.trials={size} tries all"
 
     def require_found(self) -> None:
         """Raises ValueError where the search found nothing, and says why."""
@@ -164,6 +186,7 @@ class Study:
                 f"all {len(failed)} trials failed, the first of them with: {failed[0].error} "
                 f"({', '.join(overrides(failed[0].values))}; its trace: {self.folder(failed[0]) / 'error.txt'})"
             )
-        raise ValueError(
-            f"tune.max_time={self.settings.max_time} was over before the first epoch of the first trial: give more"
-        )
+        began = any(trial.curve for trial in self.ended)
+        end = f"end of the first trial, where {self.goal.main.figure} is known"
+        missed = end if began else "first epoch of the first trial"
+        raise ValueError(f"tune.max_time={self.settings.max_time} was over before the {missed}: give more")

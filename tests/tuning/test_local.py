@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from models.interruption import Interrupted, status
+from models.runs import Run
 from models.training import BATCH_SIZE
 from tuning import local
-from tuning.orders import Order
+from tuning.orders import Ending, Order
 from tuning.records import Journal
-from tuning.results import write_results
+from tuning.results import best_told, write_results
+from tuning.search import _told
 from tuning.study import Study
 from tuning.trial import run_trial
 from utils.build import composed
@@ -38,6 +40,13 @@ def handlers():
     yield before
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def ended(study: Study, ending: Ending, accuracy: float) -> None:
+    """A trial as if it had trained for an epoch."""
+    number = study.next().number
+    study.report(number, 1, {"val/loss": 1.0, "val/accuracy": accuracy})
+    study.end(number, ending)
 
 
 def test_trials_are_stopped_and_their_curves_and_folders_kept(searched):
@@ -81,7 +90,7 @@ def test_an_error_without_words_is_a_failure_all_the_same(problem, tmp_path, mon
 def test_a_failing_trial_is_recorded_with_its_error_and_the_search_goes_on(searched):
     study = searched('tune.space=["models.num_filters=choice(4,-1,8)"]', "tune.searcher=grid")
     states = {trial.values["models.num_filters"]: trial.state for trial in study.ended}
-    assert states["-1"] == "failed" and states["4"] == "complete" and "8" in states
+    assert states["-1"] == "failed" and "complete" in (states["4"], states["8"])
     [failed] = [trial for trial in study.ended if trial.state == "failed"]
     assert failed.error == "models.num_filters=-1: use 1 or more"
     assert "Traceback" in (study.folder(failed) / "error.txt").read_text()
@@ -90,14 +99,17 @@ def test_a_failing_trial_is_recorded_with_its_error_and_the_search_goes_on(searc
 
 def test_where_all_trials_fail_the_first_error_is_shown(searched):
     study = searched('tune.space=["models.num_filters=choice(-1,-2)"]', "tune.searcher=grid")
-    with pytest.raises(ValueError, match=r"all 2 trials failed, the first of them with: models\.num_filters=-1: use 1"):
+    with pytest.raises(
+        ValueError, match=r"all 2 trials failed, the first of them with: models\.num_filters=-\d: use 1"
+    ):
         study.require_found()
 
 
 def test_a_diverging_trial_fails_and_says_so(searched):
     study = searched('tune.space=["optimizers.lr=choice(0.001,1e30)"]', "tune.searcher=grid", "optimizers=sgd")
-    assert [trial.state for trial in study.ended] == ["complete", "failed"]
-    assert study.ended[1].diverged and "not finite" in study.ended[1].error
+    ended = {trial.values["optimizers.lr"]: trial for trial in study.ended}
+    assert ended["0.001"].state == "complete" and ended["1e+30"].state == "failed"
+    assert ended["1e+30"].diverged and "not finite" in ended["1e+30"].error
 
 
 def test_a_figure_that_nobody_reports_ends_the_search_at_once(searched):
@@ -112,6 +124,51 @@ def test_a_time_too_short_for_one_trial_is_refused(searched):
     study = searched("tune.max_time=00:00:00:01", *slow)
     with pytest.raises(ValueError, match=r"tune\.max_time=00:00:00:01 was over before the first epoch"):
         study.require_found()
+
+
+def test_what_the_time_cuts_off_lacks_the_figures_of_a_whole_trial_and_is_told_without_them(problem, tmp_path):
+    study = Study(problem("tune.objective=[val/accuracy,latency_ms]"), tmp_path / "tune")
+    ended(study, Ending(stopped=True), accuracy=0.9)
+    write_results(study)
+    assert "–" in (study.place / "report" / "index.html").read_text()
+    ended(study, Ending({"latency_ms": 3.0}), accuracy=0.8)
+    assert [trial.number for trial in study.ranked()] == [1, 0]
+
+
+def test_a_time_too_short_for_the_figure_of_a_whole_trial_is_told_as_such(problem, tmp_path):
+    study = Study(problem("tune.objective=latency_ms", "tune.max_time=00:00:09:00"), tmp_path / "tune")
+    ended(study, Ending(stopped=True), accuracy=0.9)
+    with pytest.raises(ValueError, match=r"before the end of the first trial, where latency_ms is known: give more"):
+        study.require_found()
+
+
+def test_where_no_trial_keeps_the_constraints_the_nearest_is_best_and_all_say_so(problem, tmp_path, caplog):
+    study = Study(problem("tune.objective=val/accuracy", 'tune.constraints=["parameters<=10"]'), tmp_path / "tune")
+    for accuracy, parameters in ((0.9, 40.0), (0.8, 30.0)):
+        ended(study, Ending({"parameters": parameters}), accuracy=accuracy)
+    assert study.best().number == 1
+    words = "none of 2 trials keeps parameters ≤ 10; the best has parameters 30"
+    write_results(study)
+    assert json.loads((study.place / "params.json").read_text())["constraints"] == words
+    assert words in (study.place / "report" / "index.html").read_text()
+    with caplog.at_level("WARNING"):
+        _told(study, Run(tmp_path / "run"))
+    assert caplog.messages == [words]
+    ended(study, Ending({"parameters": 5.0}), accuracy=0.1)
+    assert study.best().number == 2 and study.unkept == ""
+
+
+def test_a_figure_that_is_no_number_is_null_in_json(problem, tmp_path):
+    study = Study(problem("tune.objective=val/loss"), tmp_path / "tune")
+    ended(study, Ending(), accuracy=math.nan)
+    assert best_told(study)["figures"] == {"val/loss": 1.0, "val/accuracy": None}
+
+
+def test_a_grid_that_the_trials_cut_off_says_what_would_try_all(problem, tmp_path):
+    space = 'tune.space=["models.num_filters=range(1,6)"]'
+    cut = Study(problem("tune.searcher=grid", space), tmp_path / "cut")
+    assert cut.left_out == "4 of 5 combinations; tune.trials=5 tries all"
+    assert Study(problem("tune.searcher=grid", space, "tune.trials=5"), tmp_path / "whole").left_out == ""
 
 
 def test_sigterm_ends_a_search_in_mid_trial_and_the_signal_is_told(problem, tmp_path, handlers):

@@ -28,9 +28,17 @@ def test_constraints_are_kept_or_broken(text, kept, broken):
     assert goal.is_kept(kept) and not goal.is_kept(broken) and not goal.is_kept({})
 
 
-def test_a_malformed_constraint_is_refused():
-    with pytest.raises(ValueError, match=r"tune\.constraints: latency_ms<5: write it as"):
-        read_goal(["val/loss"], "auto", ["latency_ms<5"])
+def test_how_far_constraints_are_broken_is_counted_in_their_limits():
+    goal = read_goal(["a"], "auto", ["latency_ms<=5", "a>=0.5"])
+    assert goal.excess({"latency_ms": 4.0, "a": 0.5}) == 0
+    assert goal.excess({"latency_ms": 10.0, "a": 0.25}) == 1.0
+    assert goal.excess({"latency_ms": 4.0}) == math.inf
+
+
+@pytest.mark.parametrize(("text", "told"), [("latency_ms<5", "write it as"), ("parameters<=1e", "1e is no number")])
+def test_a_malformed_constraint_is_refused(text, told):
+    with pytest.raises(ValueError, match=rf"tune\.constraints: {text}: {told}"):
+        read_goal(["val/loss"], "auto", [text])
 
 
 def test_a_figure_that_nobody_reports_is_named_with_those_that_are():

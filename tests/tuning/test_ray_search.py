@@ -118,9 +118,10 @@ def test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded(prob
 
         study = Study(problem(*one), tmp_path / "tune", watch)
         search(study)
-    assert [trial.state for trial in study.ended] == ["complete", "failed", "complete"]
-    assert study.ended[1].error == "models.num_filters=-1: use 1 or more"
-    assert [epoch for epoch, _ in study.ended[2].curve] == [1, 2]
+    ended = {trial.values["models.num_filters"]: trial for trial in study.ended}
+    assert {value: trial.state for value, trial in ended.items()} == {"4": "complete", "-1": "failed", "2": "complete"}
+    assert ended["-1"].error == "models.num_filters=-1: use 1 or more"
+    assert [epoch for epoch, _ in ended["2"].curve] == [1, 2]
     assert len(seen) == 1
     assert Journal(study.place / "trials.jsonl").read() == study.trials
 

@@ -169,5 +169,12 @@ def test_a_grid_ends_with_its_last_combination():
     assert len({tuple(searcher.suggest(number).items()) for number in range(4)}) == 4
 
 
+def test_a_grid_is_tried_in_an_order_of_the_seed_so_that_a_part_of_it_is_no_corner():
+    space = [WIDTH, Parameter("depth", "int", 1, 8)]
+    orders = [[tuple(values.values()) for values in Searcher("grid", space, GOAL, seed).grid] for seed in (3, 3, 4)]
+    assert orders[0] == orders[1] != orders[2]
+    assert len({width for width, _ in orders[0][:16]}) > 2  # in the order of the space they are 16 and 32
+
+
 def test_optuna_says_nothing_of_its_own():
     assert optuna.logging.get_verbosity() == optuna.logging.WARNING
