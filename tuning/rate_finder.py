@@ -127,6 +127,7 @@ def between(found: Found) -> Arm:
     """The winner at the rate where a parabola through the log losses of its rate and the nearest ones is lowest.
 
     One parabola for all rounds, each at its own height: a loss varies by chance more than neighbouring rates differ.
+    Never beyond the rates that trained.
     """
     won = math.log(found.winner.lr)
     near = [one for one in found.tried if 0 < one.loss < math.inf and abs(math.log(one.arm.lr) - won) < 1.1 * STEP]
@@ -138,5 +139,5 @@ def between(found: Found) -> Arm:
     square, slope, *_ = np.linalg.lstsq(unknown, np.log([one.loss for one in near]))[0]
     if square <= 0:
         return found.winner
-    rate = float(f"{math.exp(np.clip(-slope / (2 * square), won - STEP, won + STEP)):.2g}")
+    rate = float(f"{math.exp(np.clip(-slope / (2 * square), logs.min(), logs.max())):.2g}")
     return replace(found.winner, lr=rate, node=found.winner.node | {"lr": rate})
