@@ -151,7 +151,7 @@ def api(open_parts, tmp_path):
     secrets["viewer"] = parts.tokens.create("guest", "viewer")
     with served(parts) as address:
         clients = {
-            role: httpx.Client(base_url=address, headers=bearer(secret), verify=False)
+            role: httpx.Client(base_url=address, headers=bearer(secret), verify=False, timeout=30)
             for role, secret in secrets.items()
         }
         clients["nobody"] = httpx.Client(base_url=address, verify=False)

@@ -42,7 +42,7 @@ def test_a_key_is_kept_unless_its_value_is_auto(line, left):
 
 def test_what_is_given_for_the_search_counts(course):
     line = ("optimizers.option=auto", "optimizers.candidates=[sgd]", "optimizers.max_step_count=8")
-    found = searched(course(*line), step_s=0.005, seconds=60.0)
+    found = searched(course(*line), step_s=0.005, seconds=3600.0)
     assert {one.arm.name for one in found.tried} == {"sgd"} and found.ranked[0].curve.steps == 8
     assert math.isfinite(found.winner.node["lr"]) and found.winner.node["option"] is None
 
