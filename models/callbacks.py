@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from models.scores import Mode, direction
+from models.direction import Mode, direction
 from utils.log import console
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
+from models.direction import Mode, direction
 from models.interruption import Interrupted
-from models.scores import Mode, direction
 
 if TYPE_CHECKING:
     from models.task import ImageTask

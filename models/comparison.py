@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from datamodule.heads import heads_in
 from datamodule.inventory import Inventory
 from models import merit
+from models.direction import lower_is_better
 from models.evaluation import multilabel_columns, regression_columns, segmentation_columns
 from models.head_evaluation import all_right, of_head
 from models.inference import Predictions
-from models.scores import PLAIN_NUMBERS, TITLES, lower_is_better
+from models.scores import PLAIN_NUMBERS, TITLES
 from utils.statistics import Interval, Statistic, mcnemar, paired_bootstrap
 
 Array = NDArray[Any]

@@ -7,7 +7,6 @@ from typing import Literal
 from utils.statistics import Interval
 
 Task = Literal["classification", "heads", "multilabel", "regression", "segmentation"]
-Mode = Literal["auto", "min", "max"]
 Temperature = float | list[float] | None  # a number for each head, where there are several
 
 TITLES = {
@@ -37,23 +36,9 @@ TITLES = {
     "iou": "IoU",
     "dice": "Dice",
 }
-LOWERED = ("loss", "error", "latency", "memory", "seconds", "parameters", "mae", "mse", "rmse", "ece", "nll", "brier")
 OF_A_CLASS = ("precision", "recall", "f1", "auc", "average_precision", "iou", "dice")  # but not of a whole set
 PLAIN_NUMBERS = frozenset({"mae", "rmse", "r2"})  # all others are shares, shown in per cent
 MISSING = "–"
-
-
-def direction(figure: str, mode: Mode) -> Literal["min", "max"]:
-    """Which way a figure should go."""
-    if mode != "auto":
-        return mode
-    return "min" if lower_is_better(figure) else "max"
-
-
-def lower_is_better(figure: str) -> bool:
-    """By the words in its name: of val/loss, latency_ms, ece_calibrated."""
-    name = figure.rpartition("/")[2].lower()
-    return any(word in name for word in LOWERED)
 
 
 @dataclass(frozen=True)

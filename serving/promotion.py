@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scores import OF_A_CLASS, TITLES, lower_is_better
+from models.direction import lower_is_better
+from models.scores import OF_A_CLASS, TITLES
 from utils.signature import nearest
 from utils.statistics import McNemar, mcnemar, paired_bootstrap
 

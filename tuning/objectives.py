@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.scores import Mode, direction
+from models.direction import Mode, direction
 from tuning.settings import OF_A_WHOLE_TRIAL
 from utils.build import ConfigurationError
 from utils.signature import nearest

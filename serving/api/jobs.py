@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.scores import PLAIN_NUMBERS, TITLES, lower_is_better
+from models.direction import lower_is_better
+from models.scores import PLAIN_NUMBERS, TITLES
 from serving.api.doors import Key, Routes, identity_of
 from serving.jobs import Queue
 from serving.package import Name
