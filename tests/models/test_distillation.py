@@ -93,6 +93,7 @@ def test_impossible_values_are_named(key, value):
         Distillation(**{key: value})
 
 
+@pytest.mark.soak
 def test_a_student_with_mixup_killed_in_mid_epoch_and_rerun_ends_with_the_same_weights(command, launch, tmp_path):
     logs = tmp_path / "logs/default"
     assert command("train.py", *SMALL, "run_name=teacher", "models.num_filters=8").returncode == 0

@@ -34,6 +34,7 @@ def test_the_run_keeps_the_choice_and_why_and_reproduces_without_a_search(train,
     assert (config["datamodule"]["height"], config["datamodule"]["width"]) == (32, 32)
     network, kept = json.loads((folder / "automatic.json").read_text())
     assert network["what"] == "network" and "test_vit: the highest top-1, 40.98 %, of 2 that keep" in network["why"]
+    assert "measured again 3 times" in network["why"]
     assert kept["what"] == "deployment limits" and "p95" in kept["chosen"]
     page = (folder / "report" / "index.html").read_text()
     assert "Automatic choices" in page and "the highest top-1, 40.98 %" in page
