@@ -25,6 +25,16 @@ PROCESSES = get_context("forkserver")  # real processes that start with torch an
 PROCESSES.set_forkserver_preload(
     ["timm", "torchvision.transforms.v2", "models.training", "models.trackers", "serving.server", "serving.api.app"]
 )
+LONGEST = (
+    "test_ray_gives_the_same_table",
+    "test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded",
+    "test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brings_the_former_back",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest go first: what begins last keeps one process busy when all others are done."""
+    items.sort(key=lambda item: item.name not in LONGEST)
 
 
 @pytest.fixture

@@ -186,6 +186,7 @@ def test_segmentation_learns_shapes_on_photos(command, tmp_path, shapes):
     assert "Mean IoU +0 points" in printed and "Latency p99" in printed and same(again, predictions(tmp_path), 1e-3)
 
 
+@pytest.mark.soak
 def test_a_segmentation_killed_in_mid_epoch_goes_on_to_the_undisturbed_weights(command, launch, tmp_path, shapes):
     long = segmenting(shapes, "trainer.max_epochs=3", "datamodule.n_samples=80", "callback.checkpoints.every_n_steps=2",
                       "callback=freeze")  # fmt: skip
