@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -144,20 +145,23 @@ def chosen_of(found: Found, limits: Limits, own: OwnImages | None, file: Path) -
 
     It is measured again before it is believed; what then breaks a limit counts with the figures that it showed.
     """
+    doubted = limits.measure and limits.repeats and can_differ(limits) and not found.plan.settings.ray
     known, told = found.rows, list[str]()
-    while True:
-        choice = judged(known, limits)
-        if own is not None:
-            further = replace(choice, further=own.given)
-            choice = on_own_images(choice, own, choice_folder(file)) if choice.ranked else further
-        best = choice.chosen
-        if best is None or not (limits.measure and limits.repeats and can_differ(limits)) or found.plan.settings.ray:
-            return replace(choice, why="; ".join((choice.why, *told)))
-        again = measured_again(best, limits, lambda one=best: measured_once(found.plan, one.row.key))  # type: ignore[misc]
+    while (best := (choice := _best_of(known, limits, own, file)).chosen) and doubted:
+        again = measured_again(best, limits, partial(measured_once, found.plan, best.row.key))
         told.append(again.told)
         if again.keeps:
-            return replace(choice, why="; ".join((choice.why, *told)))
+            break
         known = [again.one if one is best else one for one in known]
+    return replace(choice, why="; ".join((choice.why, *told)))
+
+
+def _best_of(known: Sequence[Joined], limits: Limits, own: OwnImages | None, file: Path) -> Choice:
+    """As these measurements have it."""
+    choice = judged(known, limits)
+    if own is None:
+        return choice
+    return on_own_images(choice, own, choice_folder(file)) if choice.ranked else replace(choice, further=own.given)
 
 
 def _shown(file: Path, found: Sequence[Joined]) -> None:
