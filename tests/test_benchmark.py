@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tuning.speed_table import read_rows
+from tuning.speed_table import SpeedTable, read_rows
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = "model,img_size,top1\ntest_vit.r160_in1k,160,40.98\ntest_resnet.r160_in1k,160,41.60\n"
@@ -59,6 +60,12 @@ def test_a_table_a_page_and_a_choice(benchmark, tmp_path):
     again = benchmark("benchmark.models=[test_vit,test_resnet]", "--off-tensorrt", "--batch-size", "2")
     assert "missing" not in again.stdout and read_rows(tmp_path / "t.csv") == rows
     assert json.loads((tmp_path / "t.json").read_text())["measured"] == stamp
+    with SpeedTable(tmp_path / "t.csv") as table:
+        table.add(replace(rows[0], p95_ms=0.001))  # a measurement that was too good
+    doubted = benchmark("benchmark.models=[test_vit,test_resnet]", "--off-tensorrt", "--batch-size", "2",
+                        "limits.latency_ms=0.01")  # fmt: skip
+    assert f"{rows[0].model} is left out: measured again 1 times it shows p95" in doubted.stdout
+    assert "none of 2 measured keeps all limits" in doubted.stdout and "train it:" not in doubted.stdout
 
 
 def test_what_a_model_refuses_is_a_row_and_the_others_go_on(benchmark, tmp_path):
