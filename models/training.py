@@ -30,6 +30,7 @@ from utils.build import build, check_third_party, settings
 
 log = logging.getLogger(__name__)
 BATCH_SIZE, RATE = 64, 1e-3  # to measure with, where they are to be found
+STAND_INS = {"datamodule": ("batch_size", BATCH_SIZE), "optimizers": ("lr", RATE)}
 Config = dict[str, Any]
 Choose = Callable[[Config, Run, ImageTask, ImageData], None]  # completes a configuration that says auto, in place
 
@@ -98,7 +99,7 @@ def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Train
     limits = settings(TrainerSettings, config["trainer"], "trainer.")
     prepare_torch(limits)
     _refuse_missing_devices(limits)
-    data_node = stand_in(config, "datamodule", "batch_size", BATCH_SIZE)
+    data_node = stand_in(config, "datamodule")
     data: ImageData = parts.data or build(data_node, seed=config["seed"])
     data.batch_size = data_node["batch_size"]
     data.prepare()
@@ -248,9 +249,10 @@ def refuse_unchosen(config: Config) -> None:
             raise ValueError(f"{group}.{key}=auto: this command does not choose it; use train.py or give a value")
 
 
-def stand_in(config: Config, group: str, key: str, value: float) -> Config:
-    """A group's node with a value to measure with, as long as its own is still to be found."""
+def stand_in(config: Config, group: str) -> Config:
+    """The data's or the optimizer's node with a value to measure with, as long as its own is still to be found."""
     node: Config = config[group]
+    key, value = STAND_INS[group]
     return node | {key: value} if node.get(key) == "auto" else node
 
 
@@ -264,7 +266,7 @@ def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, da
     batch = example(data, device_of(limits))
     usual = torch.get_num_threads()
     threads = [usual] if limits.threads or usual == 1 or batch.image.device.type != "cpu" else [1, usual]
-    bench = Bench(task.net, task.loss, build(stand_in(config, "optimizers", "lr", RATE)), batch.image, batch.target)
+    bench = Bench(task.net, task.loss, build(stand_in(config, "optimizers")), batch.image, batch.target)
     best, table = choose(bench, limits.max_epochs * data.steps_per_epoch(), threads)
     log.info(spelt(best, table))
     return {"speed": best.mode, "threads": best.threads}

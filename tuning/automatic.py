@@ -15,7 +15,7 @@ from datamodule.data import ImageData
 from models.inference import example
 from models.runs import Run
 from models.settings import TrainerSettings, duration
-from models.training import BATCH_SIZE, prepare_torch, stand_in
+from models.training import prepare_torch, stand_in
 from tuning import auto_report, verdicts
 from tuning.automatic_optimizer import OPTIMIZER, kept, searched, unsearched
 from tuning.automatic_settings import AutomaticSettings, limits_of
@@ -75,7 +75,7 @@ class Automatic:
 
     def _look(self) -> list[str]:
         """What the images and labels alone decide, as overrides."""
-        data: ImageData = build(stand_in(self.base, "datamodule", "batch_size", BATCH_SIZE), seed=self.base["seed"])
+        data: ImageData = build(stand_in(self.base, "datamodule"), seed=self.base["seed"])
         inventory, skipped = data.settled()
         self.side = int(torch.tensor([*inventory.height, *inventory.width]).median())
         train = inventory.rows("train")

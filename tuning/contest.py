@@ -11,7 +11,7 @@ from models.inference import example
 from models.latency import timed
 from models.settings import TrainerSettings
 from models.task import ImageTask
-from models.training import BATCH_SIZE, device_of, make_task, settle_choices, stand_in
+from models.training import device_of, make_task, settle_choices, stand_in
 from tuning.auto_optimizer import short_training
 from tuning.auto_settings import SearchSettings
 from tuning.candidates import Candidate, Clock, first_arm, parameters
@@ -87,7 +87,7 @@ class Contest:
     def _data(self, config: Config) -> ImageData:
         key = digest(config["datamodule"])
         if key not in self.data:
-            self.data[key] = build(stand_in(config, "datamodule", "batch_size", BATCH_SIZE), seed=config["seed"])
+            self.data[key] = build(stand_in(config, "datamodule"), seed=config["seed"])
             self.data[key].prepare()
         return self.data[key]
 

@@ -125,9 +125,9 @@ def cost_of(one: Tried, objective: Objective) -> float:
 
 def looked_at(own: OwnImages, one: Joined) -> tuple[str, int]:
     """The data's digest and how many images judge. Raises ValueError where there are none, or the data are no good."""
-    from models.training import BATCH_SIZE, stand_in
+    from models.training import stand_in
 
-    node = stand_in(with_model(own.config, one), "datamodule", "batch_size", BATCH_SIZE)
+    node = stand_in(with_model(own.config, one), "datamodule")
     inventory, _ = build(node, seed=own.config["seed"]).settled()
     images = len(inventory.rows("val"))
     if not images:

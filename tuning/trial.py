@@ -19,7 +19,7 @@ from datamodule.data import ImageData
 from datamodule.transforms import Normalize
 from models.latency import timed
 from models.runs import Run
-from models.training import BATCH_SIZE, Parts, stand_in, train
+from models.training import Parts, stand_in, train
 from tuning.choice import Choice
 from tuning.orders import Config, Ending, Order
 from utils.build import build, digest
@@ -135,7 +135,7 @@ def take_values(task: Any, optimizer: torch.optim.Optimizer, schedule: Any) -> N
 
 def prepared(config: Config) -> ImageData:
     """The trial's images; sets that differ in batches alone are prepared once in a process, and share their pixels."""
-    node = stand_in(config, "datamodule", "batch_size", BATCH_SIZE)
+    node = stand_in(config, "datamodule")
     key = digest({name: value for name, value in node.items() if name not in OF_A_TRIAL})
     if key not in _SETS:
         data: ImageData = build(node, seed=config["seed"])

@@ -1,6 +1,6 @@
 import pytest
 
-from models.training import refuse_unchosen, stand_in
+from models.training import RATE, refuse_unchosen, stand_in
 from tuning.arms import Arm
 from tuning.auto_optimizer import Found, Tried
 from tuning.choice import literal
@@ -20,8 +20,8 @@ def test_what_nobody_chooses_is_refused_by_name(group, key):
 
 
 def test_a_value_stands_in_only_for_auto():
-    assert stand_in(SETTLED, "optimizers", "lr", 0.5)["lr"] == 0.1
-    assert stand_in({"optimizers": {"lr": "auto"}}, "optimizers", "lr", 0.5)["lr"] == 0.5
+    assert stand_in(SETTLED, "optimizers")["lr"] == 0.1
+    assert stand_in({"optimizers": {"lr": "auto"}}, "optimizers")["lr"] == RATE
 
 
 @pytest.mark.parametrize(("goes_on", "replay"), [(True, 40), (False, None)])
