@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from tuning.interruption import SearchInterrupted
 from tuning.ray_population import Population
 from tuning.ray_roles import MOST_DEATHS, Asking, Telling, config_of
 from tuning.ray_worker import trainable
@@ -40,6 +41,13 @@ ENVIRONMENT = {
 
 def search(study: Study) -> None:
     """Runs trials until the study is over. Raises ValueError where the machine or cluster cannot hold one trial."""
+    try:
+        _run(study)
+    except ray_session.Terminated as stop:
+        raise SearchInterrupted(stop.number, len(study.ended)) from None
+
+
+def _run(study: Study) -> None:
     with connected(study.settings), storage(study) as place:
         resources = resources_of(study)
         at_once = _at_once(resources)

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,14 @@ SMALL = {"object_store_memory": 200 * 2**20}  # where orders and figures alone g
 ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0"}
 NOTHING: Mapping[str, Any] = {}
 NOT_SENT = ["/data/", "/logs/", "/store/", "/.*/", "__pycache__/", "/tests/", "/docs/", "/benchmarks/"]
+
+
+class Terminated(SystemExit):
+    """SIGTERM came while this process held Ray."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
 
 
 @contextmanager
@@ -34,7 +41,7 @@ def connected(
 
     key: where the address was given. own: further arguments of `ray.init` for a Ray that is started here. sends_code:
     to a cluster whose machines need not see this folder. token: let Ray write one for its own processes. environment:
-    of this process and all workers. Raises ValueError where no cluster answers.
+    of this process and all workers. Raises ValueError where no cluster answers, Terminated after SIGTERM.
     """
     import ray
 
@@ -54,7 +61,7 @@ def connected(
         yield
     except SystemExit:
         if asked:  # in Ray's own calls a handler's status becomes 1
-            sys.exit(asked[0])
+            raise Terminated(asked[0]) from None
         raise
     finally:
         ray.shutdown()
@@ -117,5 +124,5 @@ def _on_sigterm(handler: Any) -> None:
 
 
 def _unwind(asked: list[int], number: int, frame: object) -> None:
-    asked.append(128 + number)
-    sys.exit(128 + number)
+    asked.append(number)
+    raise Terminated(number)
