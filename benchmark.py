@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from tuning.benchmark_settings import BenchmarkSettings, as_overrides
 from tuning.finetune_settings import FinetuneSettings, own_images
 from tuning.limits import Limits
-from utils.build import command, plain, settings
+from utils.build import settings
+from utils.configuration import command, plain
 from utils.log import to_terminal
 
 

@@ -4,7 +4,8 @@ import hydra
 from omegaconf import DictConfig
 
 from models.prediction_settings import PredictionSettings
-from utils.build import command, plain, settings
+from utils.build import settings
+from utils.configuration import command, plain
 from utils.log import to_terminal
 
 

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from models.runs import Run, find
 from models.tester_settings import TesterSettings
-from utils.build import build, check_own, command, overridden, plain, settings
+from utils.build import build, check_own, settings
+from utils.configuration import command, overridden, plain
 from utils.log import to_terminal
 
 OF_THE_COMMAND = ("run", "logs")

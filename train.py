@@ -21,7 +21,8 @@ from tuning.automatic_settings import of_automatic
 from tuning.checks import check
 from tuning.interruption import interrupted, trials_of
 from tuning.problem import Problem
-from utils.build import build, command, composed, overridden, plain
+from utils.build import build
+from utils.configuration import command, composed, overridden, plain
 from utils.log import to_file, to_terminal
 
 if TYPE_CHECKING:

@@ -23,9 +23,11 @@ from models.record import environment
 from models.runs import Run
 from models.settings import TrainerSettings
 from models.training import Parts, prepare_torch, train
-from utils.build import build, check_third_party, option, options, settings
+from utils.build import build, check_third_party, settings
+from utils.configuration import option
 from utils.files import write_whole
 from utils.journal import Journal
+from utils.overrides import options
 from utils.report import write_report
 
 log = logging.getLogger(__name__)

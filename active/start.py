@@ -6,8 +6,10 @@ from typing import Any
 from active.settings import ActiveSettings, split
 from models.runs import Run
 from models.start import Start
-from utils.build import digest, options, settings
+from utils.build import settings
+from utils.configuration import digest
 from utils.journal import Journal
+from utils.overrides import options
 from utils.signature import nearest
 
 Config = dict[str, Any]

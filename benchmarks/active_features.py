@@ -43,7 +43,8 @@ def simclr(data: Folder, rows: Rows, tested: Rows, epochs: int) -> tuple[Array, 
     from active.look import features_of
     from models.simclr import train_without_labels
     from models.speed import Speed
-    from utils.build import build, option
+    from utils.build import build
+    from utils.configuration import option
 
     torch.manual_seed(0)
     shape = {"num_classes": 10, "channels": 3, "height": 32, "width": 32}

@@ -23,7 +23,8 @@ from active.state import calibrated
 from active.view import Array, View, unit
 from benchmarks.active_features import cifar_features
 from models.calibration import fit_temperature
-from utils.build import build, option
+from utils.build import build
+from utils.configuration import option
 from utils.files import write_whole
 
 Data = tuple[Array, Array, Array, Array]  # features and classes of the pool, then of the test images

@@ -21,7 +21,7 @@ from datamodule.folder import Folder
 from datamodule.pool import PoolData
 from models.runs import Run
 from models.training import Parts, train
-from utils.build import composed
+from utils.configuration import composed
 
 NETWORK = ("models=simple_cnn", "models.num_filters=4", "models.dense_width=16", "models.blocks=2")
 QUIETLY = ("trainer.speed=fp32", "trainer.threads=1", "trainer.accelerator=cpu", "trainer.progress=false", "logger={}",

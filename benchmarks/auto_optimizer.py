@@ -22,8 +22,10 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from utils.build import CONFIGURATION, build, plain
+from utils.build import build
+from utils.configuration import plain
 from utils.files import write_whole
+from utils.overrides import CONFIGURATION
 
 SETS = {
     "digits": ["datamodule=digits", "datamodule.test_share=0.4", "datamodule.val_share=0.15", "trainer.max_epochs=30"],

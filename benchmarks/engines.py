@@ -29,8 +29,9 @@ from datamodule.decode import Pixels
 from serving.engines.auto import Auto, Tried
 from serving.engines.machine import cpu_flags, cpu_name
 from serving.engines.source import source_of
-from utils.build import CONFIGURATION, build
+from utils.build import build
 from utils.files import write_whole
+from utils.overrides import CONFIGURATION
 
 WANTED = {1: 4.0, 32: 6.0}  # geometric mean
 LEAST = 2.2  # of any model

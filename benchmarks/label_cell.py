@@ -20,7 +20,9 @@ from models.label_recorder import LabelErrors
 from models.runs import Run, create
 from models.settings import TrainerSettings
 from models.training import make_task, make_trainer, prepare_torch, settle_choices
-from utils.build import CONFIGURATION, build, plain, settings
+from utils.build import build, settings
+from utils.configuration import plain
+from utils.overrides import CONFIGURATION
 
 Array = NDArray[Any]
 Cell = dict[str, Any]

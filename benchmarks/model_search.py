@@ -19,7 +19,8 @@ from tuning.benchmark_command import Found, chosen_of, measured
 from tuning.benchmark_settings import BenchmarkSettings
 from tuning.benchmarking import measured_once
 from tuning.limits import Limits
-from utils.build import option, settings
+from utils.build import settings
+from utils.configuration import option
 
 SLOWEST_MS = 300.0  # of a limit: what is slower takes long to measure
 

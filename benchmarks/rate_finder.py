@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.auto_optimizer import Cell, course_of
-from utils.build import build, option
+from utils.build import build
+from utils.configuration import option
 
 NETWORKS = (
     ("digits", "simple_cnn"),

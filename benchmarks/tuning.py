@@ -169,7 +169,7 @@ def this_project(evaluate: Any, seed: int) -> None:
     from tuning.orders import Ending
     from tuning.problem import Problem
     from tuning.study import Study
-    from utils.build import composed
+    from utils.configuration import composed
 
     given = [f"tune.trials={MOST_TRIALS}", f"trainer.max_epochs={EPOCHS}", f"seed={seed}", "datamodule.batch_size=7"]
     config = composed(given) | {"tune": composed(given)["tune"] | {"space": SPACE}}

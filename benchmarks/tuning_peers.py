@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 
 from benchmarks.tuning_table import BATCHES, DECAYS, DROPOUTS, EPOCHS, RATES, WIDTHS, Values
-from utils.build import absolute, composed
+from utils.configuration import absolute, composed
 
 Evaluate = Callable[[Values], Iterator[tuple[int, float]]]  # epoch and cost, until the epochs are used up
 

@@ -23,7 +23,7 @@ from models.reporting import write_run_report
 from models.runs import Run, differences
 from models.scores import Evaluation, Task, Temperature, rows
 from models.task import ImageTask
-from utils.build import digest
+from utils.configuration import digest
 from utils.files import write_whole
 from utils.log import console
 from utils.report import Section

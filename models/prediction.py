@@ -21,7 +21,7 @@ from models.predictor import Answers, Predictor, Rows, preprocessing
 from models.ray_prediction import ray_predictor
 from models.rendering import renderer
 from models.runs import find
-from utils.build import digest
+from utils.configuration import digest
 
 log = logging.getLogger(__name__)
 

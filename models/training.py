@@ -52,7 +52,7 @@ class Parts:
 def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()) -> Outcome:
     """Trains into the run folder. When memory runs out it starts again with half the batch and twice the accumulation.
 
-    config: plain and resolved, as `utils.build.plain` gives it. resume: go on from the run's last checkpoint.
+    config: plain and resolved, as `utils.configuration.plain` gives it. resume: go on from the run's last checkpoint.
     """
     config = copy.deepcopy(config)
     check_third_party(config)

@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 
 from serving.settings import ServingSettings
 from tuning.checks import check_line
-from utils.build import build, check_own, command, plain, settings
+from utils.build import build, check_own, settings
+from utils.configuration import command, plain
 from utils.log import to_terminal
 
 if TYPE_CHECKING:

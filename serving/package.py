@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from models.manifest import Manifest
 from serving.blobs import SHA256
 from serving.settings import NAME
-from utils.build import CONFIGURATION, targets
+from utils.build import targets
+from utils.overrides import CONFIGURATION
 
 Sha256 = Annotated[str, StringConstraints(pattern=f"^{SHA256}$")]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]

@@ -11,17 +11,9 @@ from functools import cache
 from typing import Any
 
 from models.checks import check as check_configuration
-from utils.build import (
-    CONFIGURATION,
-    PATH_KEYS,
-    ConfigurationError,
-    composed,
-    known_keys,
-    option,
-    options,
-    prepared,
-    sweep,
-)
+from utils.build import ConfigurationError
+from utils.configuration import composed, known_keys, option
+from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared, sweep
 from utils.signature import nearest
 
 Value = str | int | float | bool | None

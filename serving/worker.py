@@ -24,7 +24,8 @@ from serving.jobs import LONGEST_ERROR, Late
 from serving.settings import WorkerSettings
 from serving.sweeps import allowed
 from serving.version import code_version
-from utils.build import command, plain, settings
+from utils.build import settings
+from utils.configuration import command, plain
 from utils.log import to_terminal
 
 LONGEST_BEAT = 1.0  # seconds between two reports

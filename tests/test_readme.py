@@ -8,7 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from utils.build import CONFIGURATION, check_own, prepared
+from utils.build import check_own
+from utils.overrides import CONFIGURATION, prepared
 
 ROOT = Path(__file__).parent.parent
 MAIN = {"train.py": "configs", "test.py": "test", "predict.py": "predict"}

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuning.auto_settings import AutoSettings, SearchSettings, check_range
-from utils.build import OF_THE_CHOICE, option, options
+from utils.build import OF_THE_CHOICE
+from utils.configuration import option
+from utils.overrides import options
 from utils.signature import nearest
 
 Node = dict[str, Any]

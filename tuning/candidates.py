@@ -9,7 +9,7 @@ import psutil
 
 from tuning.arms import Arm
 from tuning.course import Course
-from utils.build import option
+from utils.configuration import option
 
 BUSIEST = 10.0  # times the CPU-seconds
 

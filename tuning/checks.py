@@ -9,7 +9,8 @@ from tuning.auto_settings import of_choice
 from tuning.automatic_settings import of_automatic
 from tuning.problem import Problem
 from tuning.settings import TuneSettings
-from utils.build import composed, settings
+from utils.build import settings
+from utils.configuration import composed
 
 Config = dict[str, Any]
 

@@ -19,7 +19,8 @@ from tuning.course import Config, Course
 from tuning.halving import sizes
 from tuning.limits import Limits
 from tuning.space import Compose
-from utils.build import build, digest, settings
+from utils.build import build, settings
+from utils.configuration import digest
 from utils.log import first_line
 
 ETA = 3  # one in so many goes on to the next round

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuning.halving import Round, lengthening
-from utils.build import composed
+from utils.configuration import composed
 
 Config = dict[str, Any]
 OF_THE_DATA = "datamodule"

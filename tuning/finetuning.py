@@ -19,7 +19,8 @@ from tuning.objectives import Objective, read_goal
 from tuning.orders import Ending, Order
 from tuning.problem import OF_THE_PLACE, as_trial
 from tuning.published import Joined
-from utils.build import build, digest
+from utils.build import build
+from utils.configuration import digest
 from utils.journal import Journal
 from utils.log import console
 

@@ -9,7 +9,9 @@ from serving.engines.engine import Maker
 from tuning.benchmark_settings import BenchmarkSettings
 from tuning.catalogue import Entry
 from tuning.speed_table import Key
-from utils.build import ConfigurationError, build, check_own, option, options
+from utils.build import ConfigurationError, build, check_own
+from utils.configuration import option
+from utils.overrides import options
 from utils.signature import nearest
 
 Mode = Literal["inference", "training"]

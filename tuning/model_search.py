@@ -16,8 +16,8 @@ from tuning.jobs import Job
 from tuning.limits import OBJECTIVES, Limits
 from tuning.published import Joined
 from tuning.speed_table import SpeedTable
-from utils.build import option
 from utils.charts import Chart
+from utils.configuration import option
 from utils.log import console
 from utils.report import Charts, Section, Stat, Stats, Text, write_report
 from utils.report import Table as PageTable

@@ -12,7 +12,8 @@ from tuning.objectives import Goal, read_goal
 from tuning.population import MOVABLE, is_movable
 from tuning.settings import TuneSettings
 from tuning.space import Compose, Parameter, Values, around, automatic_space, configured, overrides, read_space
-from utils.build import OF_THE_CHOICE, absolute, digest, settings
+from utils.build import OF_THE_CHOICE, settings
+from utils.configuration import absolute, digest
 
 Config = dict[str, Any]
 

@@ -15,7 +15,8 @@ from tuning.arms import Arm
 from tuning.auto_optimizer import Trainings, short_training
 from tuning.auto_settings import SearchSettings
 from tuning.course import Config, Course, Curve, State
-from utils.build import absolute, build, settings
+from utils.build import build, settings
+from utils.configuration import absolute
 from utils.ray_session import connected
 
 

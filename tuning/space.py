@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from utils.build import ConfigurationError, flat_keys, known_keys, sweep
+from utils.build import ConfigurationError
+from utils.configuration import flat_keys, known_keys
+from utils.overrides import sweep
 from utils.signature import nearest
 
 Value = float | int | str

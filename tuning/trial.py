@@ -22,7 +22,8 @@ from models.runs import Run
 from models.training import Parts, stand_in, train
 from tuning.choice import Choice
 from tuning.orders import Config, Ending, Order
-from utils.build import build, digest
+from utils.build import build
+from utils.configuration import digest
 from utils.files import write_whole
 
 Report = Callable[[int, dict[str, float]], bool]  # epoch and figures of a validation → whether to go on

@@ -13,7 +13,7 @@ from serving.package import Name
 from serving.promotion import LEADING
 from serving.submission import Submission
 from serving.sweeps import SHORT
-from utils.build import options
+from utils.overrides import options
 
 Id = Annotated[int, Query(ge=0, lt=2**31)]
 Limit = Annotated[int, Query(ge=1, le=1000)]

@@ -20,7 +20,9 @@ from models.checkpoint import Checkpoints
 from models.model_file import Manifest, save_model, weights_sha256
 from models.runs import Run
 from models.settings import TrainerSettings
-from utils.build import CONFIGURATION, build, plain, settings
+from utils.build import build, settings
+from utils.configuration import plain
+from utils.overrides import CONFIGURATION
 
 TRAINING = (
     "models.num_filters=8", "models.dense_width=32", "trainer.speed=fp32", "trainer.threads=1", "trainer.max_epochs=6",

@@ -7,7 +7,8 @@ from torch import nn
 from models.class_weights import give, of_classes, of_labels
 from models.losses import Asymmetric, BinaryFocal, Focal
 from models.mask_losses import JaccardLoss, PixelCrossEntropy, WeightedSum
-from utils.build import CONFIGURATION, build
+from utils.build import build
+from utils.overrides import CONFIGURATION
 
 LOSSES = sorted(file.stem for file in (CONFIGURATION / "task/loss").glob("*.yaml"))
 

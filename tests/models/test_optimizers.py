@@ -9,7 +9,9 @@ from torch import nn
 
 from models.backbones import build_timm
 from models.optimizers import TIMM_OF_TORCH, TORCH_OWN, build_optimizer, optimizer_names, parameter_groups
-from utils.build import OF_THE_CHOICE, build, option, options
+from utils.build import OF_THE_CHOICE, build
+from utils.configuration import option
+from utils.overrides import options
 
 ROOT = Path(__file__).parent.parent.parent
 YAMLS = [name for name in options("optimizers") if name != "default"]

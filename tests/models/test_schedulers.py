@@ -4,7 +4,8 @@ import yaml
 
 from models import schedulers
 from models.schedulers import Plateau
-from utils.build import CONFIGURATION, build
+from utils.build import build
+from utils.overrides import CONFIGURATION
 
 STEPS = 200
 BY_STEP = ["constant", "linear", "polynomial", "cosine", "one_cycle", "step"]

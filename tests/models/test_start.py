@@ -8,7 +8,7 @@ from models.runs import Run, create
 from models.settings import RunSettings
 from models.start import SHARED_RUN, start
 from train import NOT_STORED
-from utils.build import overridden
+from utils.configuration import overridden
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from datamodule.digits import Digits
 from models import training
 from models.runs import Run
 from models.settings import TrainerSettings
-from utils.build import CONFIGURATION, plain
+from utils.configuration import plain
+from utils.overrides import CONFIGURATION
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from tuning.problem import Problem
-from utils.build import composed
+from utils.configuration import composed
 
 TINY = (
     "datamodule.n_samples=240",

@@ -2,7 +2,9 @@ import pytest
 
 from tuning.arms import arms, spread
 from tuning.auto_settings import AutoSettings, SearchSettings
-from utils.build import build, option, options
+from utils.build import build
+from utils.configuration import option
+from utils.overrides import options
 
 
 def chosen(**changes) -> dict:

@@ -9,7 +9,7 @@ import yaml
 
 from tuning.auto_model_settings import of_model_search
 from tuning.speed_table import COLUMNS, read_rows
-from utils.build import composed
+from utils.configuration import composed
 
 LITTLE = ("models=auto", "benchmark.engines=eager", "benchmark.threads=1", "datamodule.n_samples=120",
           "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.speed=fp32", "trainer.threads=1",

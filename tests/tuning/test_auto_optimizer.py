@@ -13,7 +13,7 @@ from tuning.arms import Arm
 from tuning.auto_optimizer import planned, search
 from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.course import OUT_OF_TIME, Curve, State
-from utils.build import composed
+from utils.configuration import composed
 
 SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
          "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null")  # fmt: skip

@@ -13,7 +13,7 @@ from models.training import refuse_unchosen
 from tuning.automatic import Automatic, worth_trying
 from tuning.automatic_settings import AutomaticSettings, of_automatic
 from tuning.verdicts import Verdict, sections, write
-from utils.build import composed
+from utils.configuration import composed
 
 LITTLE = ("experiment=auto", "trainer.max_time=00:00:00:30", "trainer.threads=1", "trainer.speed=fp32",
           "logger.tensorboard=null", "auto.networks=[simple_cnn]", "auto.augmentations=[none,digits]")  # fmt: skip

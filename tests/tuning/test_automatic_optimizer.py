@@ -8,7 +8,8 @@ import torch
 from models.training import make_task
 from tuning.automatic_optimizer import kept, searched, unsearched
 from tuning.course import Course
-from utils.build import build, composed, option
+from utils.build import build
+from utils.configuration import composed, option
 
 LITTLE = ("trainer.accelerator=cpu", "trainer.speed=fp32", "trainer.threads=1", "trainer.max_epochs=9999",
           "datamodule.n_samples=200", "models.num_filters=4", "models.blocks=1")  # fmt: skip

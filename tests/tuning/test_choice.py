@@ -5,7 +5,8 @@ from tuning.arms import Arm
 from tuning.auto_optimizer import Found, Tried
 from tuning.choice import literal
 from tuning.course import Curve, State
-from utils.build import OF_THE_CHOICE, check_own, option
+from utils.build import OF_THE_CHOICE, check_own
+from utils.configuration import option
 
 SETTLED = {"optimizers": {"option": None, "lr": 0.1}, "datamodule": {"batch_size": 64}}
 

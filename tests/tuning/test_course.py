@@ -13,7 +13,9 @@ from models.runs import Run
 from models.settings import TrainerSettings
 from models.training import make_task, make_trainer, settle_choices
 from tuning.course import OUT_OF_TIME, Course, looks_at, settled_norms, with_state
-from utils.build import CONFIGURATION, build, option, plain, settings
+from utils.build import build, settings
+from utils.configuration import option, plain
+from utils.overrides import CONFIGURATION
 
 SMALL = ("datamodule.n_samples=300", "models.num_filters=8", "models.blocks=2", "trainer.speed=fp32",
          "trainer.threads=1", "trainer.accelerator=cpu", "trainer.max_epochs=2", "trainer.progress=false",

@@ -10,7 +10,7 @@ from tuning.halving import Round
 from tuning.objectives import Objective
 from tuning.published import Joined, Published
 from tuning.speed_table import Row
-from utils.build import composed
+from utils.configuration import composed
 
 ACCURACY = Objective("val/accuracy", raised=True)
 

@@ -18,7 +18,7 @@ from tuning.results import best_told, write_results
 from tuning.search import _told
 from tuning.study import Study
 from tuning.trial import run_trial
-from utils.build import composed
+from utils.configuration import composed
 
 
 @pytest.fixture

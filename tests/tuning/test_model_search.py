@@ -10,7 +10,9 @@ from tuning.limits import OBJECTIVES, Limits
 from tuning.model_search import HOPELESS, hopes, judged, write_choice
 from tuning.published import Joined, Published
 from tuning.speed_table import Row, SpeedTable
-from utils.build import CONFIGURATION, check_own, plain
+from utils.build import check_own
+from utils.configuration import plain
+from utils.overrides import CONFIGURATION
 
 LEAST = ("throughput", "accuracy")
 

@@ -4,7 +4,8 @@ import pytest
 
 from tuning.grid import grid
 from tuning.space import Parameter, around, automatic_space, configured, overrides, read_space
-from utils.build import ConfigurationError, composed
+from utils.build import ConfigurationError
+from utils.configuration import composed
 
 
 def compose(values):

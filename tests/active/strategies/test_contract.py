@@ -7,7 +7,9 @@ import pytest
 
 from active.view import View, unit
 from tests.active.views import view
-from utils.build import build, option, options
+from utils.build import build
+from utils.configuration import option
+from utils.overrides import options
 
 STRATEGIES = options("active/strategy")
 

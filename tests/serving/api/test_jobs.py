@@ -4,7 +4,7 @@ import pytest
 
 from models.scores import TITLES
 from serving.sweeps import SHORT
-from utils.build import options
+from utils.overrides import options
 
 
 def test_a_dry_run_tells_the_size_and_what_is_not_understood_and_starts_nothing(api):

@@ -12,7 +12,8 @@ from serving.engines.cache import place, prepared
 from serving.engines.engine import Maker, answers
 from serving.engines.gate import Tolerance, judge
 from serving.engines.source import CALIBRATION
-from utils.build import CONFIGURATION, build, check_own
+from utils.build import build, check_own
+from utils.overrides import CONFIGURATION
 
 NODES = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((CONFIGURATION / "engine").glob("*.yaml"))}
 SINGLE = {name: node for name, node in NODES.items() if "candidates" not in node}

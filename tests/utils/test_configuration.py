@@ -1,0 +1,41 @@
+"""Compositions, and what is said of a key or an option that is not there."""
+
+import pytest
+
+from utils.build import ConfigurationError
+from utils.configuration import composed, known_keys, no_such_key, overridden
+
+
+def test_a_misspelt_option_is_refused_with_the_nearest_one_alone():
+    with pytest.raises(ConfigurationError) as refused:
+        composed(["callback=[ema,early_stoping]"])
+    assert str(refused.value) == "callback=early_stoping: callback has no such option; did you mean early_stopping?"
+
+
+def test_a_stored_configuration_takes_values_but_no_other_groups():
+    stored = {"seed": 0, "trainer": {"max_epochs": 3}}
+    assert overridden(stored, ["trainer.max_epochs=5"])["trainer"]["max_epochs"] == 5
+    with pytest.raises(ConfigurationError, match=r"trainer\.max_epoch=5.*did you mean trainer\.max_epochs"):
+        overridden(stored, ["trainer.max_epoch=5"])
+    with pytest.raises(ConfigurationError, match="has its own trainer"):
+        overridden(stored, ["trainer=default"])
+
+
+def test_a_key_is_known_with_all_that_would_bring_it():
+    known = known_keys()
+    assert known["limits.latency_ms"] == ["experiment=auto", "models=auto"]  # no main file takes limits=default
+    assert known["benchmark.models"] == known["finetune.candidates"] == ["models=auto"]
+    assert known["callback.freeze.epochs"] == ["callback=freeze"]
+    for option in known["limits.latency_ms"]:
+        assert composed([option], ["limits.latency_ms=5"])["limits"]["latency_ms"] == 5
+
+
+def test_the_keys_of_a_yaml_are_known_where_it_puts_them():
+    known = known_keys()
+    assert "models.architecture" in known and "models.models.architecture" not in known
+
+
+def test_a_group_of_other_commands_is_named_with_them():
+    assert "it can be chosen in test.py or python -m serving" in no_such_key("engine")
+    assert no_such_key("engine.type").endswith(" or engine=eager in test.py or python -m serving")
+    assert no_such_key("callback.freeze.epochs").endswith("it comes with callback=freeze")

@@ -1,0 +1,83 @@
+"""What reaches the configuration of what is written on a command line."""
+
+import pytest
+
+from utils.build import ConfigurationError
+from utils.overrides import options, prepared
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "~/imgs",
+        "/home/jürgen/Bilder",
+        "a b/(1)",
+        "logs/lr=0.1,bs=3",
+        "imgs/[ab]*.jpg",
+        "postgresql://u@h/d?sslmode=require",
+        "it's",
+        "a\\b",
+    ],
+)
+def test_paths_that_hydra_refuses_reach_the_configuration(value, hydra_parse):
+    [override] = prepared(f"datamodule.root={value}")
+    expected = value.replace("~", __import__("os").path.expanduser("~"), 1) if value.startswith("~") else value
+    assert hydra_parse(override).value() == expected
+
+
+def test_words_and_quoted_paths_are_left_alone():
+    for argument in ("resume_full_training=True", "run=latest", "reproduce=null", "datamodule.root='my imgs'"):
+        assert prepared(argument) == [argument]
+
+
+def test_a_sweep_over_paths_stays_a_sweep():
+    assert prepared("datamodule.root=a,b", multirun=True) == ["datamodule.root=a,b"]
+    assert prepared("datamodule.root=a,b") == ["datamodule.root='a,b'"]
+
+
+def test_in_a_multirun_what_is_no_sweep_is_quoted_as_ever():
+    assert prepared("datamodule.root=my", multirun=True) == ["datamodule.root='my'"]
+
+
+@pytest.mark.parametrize("value", [";", "\\t", ",", "|", "~", "'"])
+def test_any_delimiter_reaches_the_configuration(value, hydra_parse):
+    quoted = f'"{value}"' if value == "'" else value
+    [override] = prepared(f"datamodule.delimiter={quoted}")
+    assert hydra_parse(override).value() == value
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("run_name=42", "42"),
+        ("experiment_name=1e5", "1e5"),
+        ("run_name=null", None),
+        ("datamodule.salt=true", "true"),
+        ("datamodule.label_column=3", "3"),
+        ("datamodule.label_column=[0,1]", ["0", "1"]),
+        ("datamodule.class_names=[new york, 1_0,'a, 2',\"it's\"]", ["new york", "1_0", "a, 2", "it's"]),
+        ("trainer.max_time=5", "5"),
+    ],
+)
+def test_a_name_that_looks_like_a_number_is_a_name(given, meant, hydra_parse):
+    [override] = prepared(given)
+    assert hydra_parse(override).value() == meant
+
+
+def test_option_names_an_optimizer():
+    assert prepared("optimizers.option=sgd") == ["optimizers=sgd"]
+    assert prepared("optimizers.option=auto") == ["optimizers.option=auto"]
+
+
+def test_timm_names_need_no_yaml():
+    assert prepared("models=resnet18") == ["models=timm", "models.architecture=resnet18"]
+    assert prepared("optimizers=adabelief") == ["optimizers=timm", "optimizers.name=adabelief"]
+    assert prepared("models=simple_cnn") == ["models=simple_cnn"]
+    assert prepared("models=resnet18.a1_in1k") == ["models=timm", "models.architecture=resnet18.a1_in1k"]
+    assert prepared("models=a,b") == ["models=a,b"]
+
+
+@pytest.mark.parametrize("group", ["callback", "models", "task/distill"])
+def test_a_group_of_nothing_is_refused_with_its_options(group):
+    with pytest.raises(ConfigurationError, match=rf"{group}=null: leave it out, or give {options(group)[0]}"):
+        prepared(f"{group}=null")

@@ -1,0 +1,109 @@
+"""One override of a command line: spelt as Hydra's grammar takes it, and what a sweep in it holds."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.errors import HydraException
+
+from utils.build import ROOT, ConfigurationError
+
+CONFIGURATION = ROOT / "configuration"
+
+# Keys whose values are paths, globs or URLs: quoted and expanded before Hydra's grammar sees them.
+PATH_KEYS = {"root", "file", "source", "output", "run", "reproduce", "logs", "cache_dir", "checkpoint", "data",
+             "server", "published", "compare", "teacher", "resume_full_training", "resume_weights_training",
+             "pretrained", "database", "certificate", "private_key", "token_file", "arguments",
+             "worker_arguments"}  # fmt: skip
+NO_PATHS = {"active.compare"}  # though their last part is called like one
+
+# Keys whose values are text, or lists of it, whatever Hydra's grammar would take them for: a run may be called 42.
+TEXT_KEYS = {"delimiter", "separator", "run_name", "experiment_name", "salt", "class_names", "path_column",
+             "label_column", "split_column", "group_column", "max_time", "max_training_time"}  # fmt: skip
+LISTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^][,\s]+(?: +[^][,\s]+)*""")  # a word, quoted or not
+NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
+TIMM_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)?")  # the tag says which weights: resnet18.a1_in1k
+
+
+def prepared(argument: str, multirun: bool = False) -> list[str]:
+    """One override as Hydra's grammar takes it: paths and texts quoted, timm's names spelt out.
+
+    Raises ConfigurationError for a group of nothing, which Hydra refuses without its name.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or key.startswith("-"):
+        return [argument]
+    if (quote := _quote_of(key)) is not None:
+        return [f"{key}={value if multirun and _is_sweep(argument) else quote(value)}"]
+    if key == "optimizers.option" and value not in ("auto", "null"):
+        key = "optimizers"
+    if value == "null" and (CONFIGURATION / key).is_dir():
+        raise ConfigurationError(
+            f"{key}=null: leave it out, or give {' or '.join(options(key))}; "
+            f"{key.replace('/', '.')}.KEY=null switches one part of it off"
+        )
+    if key in NAMED_BY_TIMM and TIMM_NAME.fullmatch(value) and not (CONFIGURATION / key / f"{value}.yaml").exists():
+        return [f"{key}=timm", f"{key}.{NAMED_BY_TIMM[key]}={value}"]
+    return [f"{key}={value}"]
+
+
+def _quote_of(key: str) -> Callable[[str], str] | None:
+    """What makes a value of this key one that the grammar takes; None where the value is left to the grammar."""
+    name = key.rpartition(".")[2]
+    if name in PATH_KEYS and key not in NO_PATHS:
+        return _quoted_path
+    return _quoted_text if name in TEXT_KEYS else None
+
+
+def _quoted_path(value: str) -> str:
+    if value in ("true", "false", "True", "False", "auto", "latest"):
+        return value
+    return _quoted(str(Path(value).expanduser()) if value.startswith("~") else value)
+
+
+def _quoted_text(value: str) -> str:
+    if value.startswith("[") and value.endswith("]"):
+        return LISTED.sub(lambda word: _quoted(word[0]), value)
+    return _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    if value in ("null", "") or value[0] in "'\"":
+        return value
+    return "'" + value.replace("'", "\\'") + "'"
+
+
+def _is_sweep(argument: str) -> bool:
+    try:
+        return OverridesParser.create().parse_override(argument).is_sweep_override()
+    except HydraException:
+        return False
+
+
+def sweep(text: str) -> dict[str, Any]:
+    """An override with a sweep in Hydra's words as plain values: `key`, `word`, and what the word holds.
+
+    choice: `values`, each as an override spells it; range: `start`, `stop`, `step`; interval: `start`, `end`; these two
+    also `tags`. Raises ConfigurationError for what is no sweep, and for words that only a command line can answer.
+    """
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigurationError(f"{text}: {str(error).splitlines()[0]}") from error
+    value, found = override.value(), {"key": override.key_or_group}
+    if override.is_add() or override.is_delete() or override.is_force_add():
+        raise ConfigurationError(f"{text}: only keys that are there can be searched; leave '+' and '~' out")
+    if isinstance(value, ChoiceSweep):
+        return found | {"word": "choice", "values": [str(one) for one in override.sweep_string_iterator()]}
+    if isinstance(value, RangeSweep | IntervalSweep):
+        word = "range" if isinstance(value, RangeSweep) else "interval"
+        return found | {"word": word, **vars(value)}
+    raise ConfigurationError(f"{text}: holds nothing to choose from; use choice(a,b), range(1,9) or interval(0.1, 1)")
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's options."""
+    return sorted(file.stem for file in (CONFIGURATION / group).glob("*.yaml"))
