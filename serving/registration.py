@@ -20,6 +20,8 @@ from serving.verification import verify
 from serving.version import code_version
 from utils.log import console
 
+REGISTERS = ("operator", "admin")
+
 
 class Register(Pack):
     """name: of the model, and of the endpoint on which it may go live. rule: decides where no server does."""
@@ -46,7 +48,12 @@ class Register(Pack):
             has_schema(self.settings.folder, self.settings.database)
         else:
             with closing(self._client(self.server)) as client:
-                client.get("/api/models", limit=1)  # which asks for a good token
+                holder = client.get("/api/whoami")
+            if holder["role"] not in REGISTERS:
+                raise ValueError(
+                    f"callback.store.server={self.server}: the token of {holder['name']} has the role "
+                    f"{holder['role']}, which may not register a model; give one of an operator"
+                )
 
     def concluded(self, outcome: Outcome, task: ImageTask, data: ImageData) -> None:
         super().concluded(outcome, task, data)

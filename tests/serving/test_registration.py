@@ -77,8 +77,13 @@ def test_a_store_that_cannot_take_the_model_is_noticed_before_the_training(api, 
         Register(server=api.address).check()
     with pytest.raises(ConnectionError, match="does not answer"):
         Register(server="http://127.0.0.1:9").check()
-    monkeypatch.setenv(client.TOKEN, api.secrets["operator"])
-    Register(server=api.address).check()
+    for role in ("viewer", "worker"):
+        monkeypatch.setenv(client.TOKEN, api.secrets[role])
+        with pytest.raises(ValueError, match=f"has the role {role}, which may not register a model"):
+            Register(server=api.address).check()
+    for role in ("operator", "admin"):
+        monkeypatch.setenv(client.TOKEN, api.secrets[role])
+        Register(server=api.address).check()
     monkeypatch.setenv(client.TOKEN, "nobody's")
     with pytest.raises(Refused):
         require_store({"callback": {"store": {"_target_": "serving.registration.Register", "server": api.address}}})
