@@ -3,6 +3,8 @@
 After airbench94 (Jordan 2024, arXiv:2404.00498), resized to what a CPU core trains in minutes.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,8 @@ class FastNet(nn.Module):
 
     image (B, channels, height, width) → logits (B, num_classes). norm_momentum: share of the old BatchNorm statistics
     kept at each step. kernel_size, stride: of the whitened patches; a stride of 2 makes a step about three times as
-    cheap. Made for Muon (`optimizers=muon_sgd`).
+    cheap. entry_size: of the filters with which a group begins; 3, or 2 without a border, less than half as dear: maps
+    of an odd side become even, so that pooling drops none of them. Made for Muon (`optimizers=muon_sgd`).
     """
 
     def __init__(
@@ -28,18 +31,23 @@ class FastNet(nn.Module):
         kernel_size: int = 2,
         stride: int = 1,
         whitened: int | None = None,
+        entry_size: Literal[2, 3] = 3,
         norm_momentum: float = 0.6,
     ) -> None:
         super().__init__()
         directions = channels * kernel_size**2 if whitened is None else whitened // 2
         _check_whitened(directions, channels * kernel_size**2)
-        _check_size(height, width, kernel_size, stride, len(widths))
+        sides = _pooled_sides((min(height, width) - kernel_size) // stride + 1, entry_size, len(widths))
+        if sides[-1] < 1:
+            raise ValueError(
+                f"fast_net halves the image {len(widths)} times, too often for {height} x {width} pixels: shorten "
+                "models.widths or enlarge datamodule.height and datamodule.width"
+            )
         self.whiten = nn.Conv2d(channels, 2 * directions, kernel_size, stride, bias=False).requires_grad_(False)
         sources = [2 * directions, *widths]
-        side = _whitened_side(min(height, width), kernel_size, stride)
         groups = [
-            Group(source, target, convolutions, norm_momentum, side // 2 ** (number + 1))
-            for number, (source, target) in enumerate(zip(sources, widths, strict=False))
+            Group(source, target, convolutions, norm_momentum, side, entry_size)
+            for source, target, side in zip(sources, widths, sides, strict=False)
         ]
         self.groups = nn.Sequential(*groups)
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
@@ -69,10 +77,12 @@ class Group(nn.Module):
     side: of the pooled maps; where it is 1, the further convolutions have no neighbours to look at and are 1x1.
     """
 
-    def __init__(self, channels: int, width: int, convolutions: int, norm_momentum: float, side: int) -> None:
+    def __init__(
+        self, channels: int, width: int, convolutions: int, norm_momentum: float, side: int, entry_size: int
+    ) -> None:
         super().__init__()
         further = (_convolution(width, width, 1 if side == 1 else 3) for _ in range(convolutions - 1))
-        self.convolutions = nn.ModuleList((_convolution(channels, width, 3), *further))
+        self.convolutions = nn.ModuleList((_convolution(channels, width, entry_size), *further))
         self.norms = nn.ModuleList(_norm(width, norm_momentum) for _ in self.convolutions)
         self.pool = nn.MaxPool2d(2)
 
@@ -85,8 +95,8 @@ class Group(nn.Module):
 
 
 def _convolution(source: int, width: int, size: int) -> nn.Conv2d:
-    """size x size, begun as the identity on the first channels."""
-    convolution = nn.Conv2d(source, width, size, padding=size // 2, bias=False)
+    """size x size, begun as the identity on the first channels; of an odd size with a border, which keeps the side."""
+    convolution = nn.Conv2d(source, width, size, padding=size // 2 if size % 2 else 0, bias=False)
     nn.init.dirac_(convolution.weight.data[:source])
     return convolution
 
@@ -118,13 +128,10 @@ def _check_whitened(directions: int, values: int) -> None:
         )
 
 
-def _whitened_side(side: int, kernel_size: int, stride: int) -> int:
-    return (side - kernel_size) // stride + 1
-
-
-def _check_size(height: int, width: int, kernel_size: int, stride: int, groups: int) -> None:
-    if _whitened_side(min(height, width), kernel_size, stride) < 2**groups:
-        raise ValueError(
-            f"fast_net halves the image {groups} times, too often for {height} x {width} pixels: shorten models.widths "
-            "or enlarge datamodule.height and datamodule.width"
-        )
+def _pooled_sides(side: int, entry_size: int, groups: int) -> list[int]:
+    """Of the maps after each group's pooling."""
+    sides = list[int]()
+    for _ in range(groups):
+        side = (side if entry_size % 2 else side - 1) // 2
+        sides.append(side)
+    return sides

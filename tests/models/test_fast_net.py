@@ -60,3 +60,15 @@ def test_maps_of_one_pixel_are_convolved_with_one_tap():
     net = FastNet(7, 3, 16, 16, widths=[8, 8, 8], kernel_size=2)
     sizes = [[convolution.kernel_size for convolution in group.convolutions] for group in net.groups]
     assert sizes == [[(3, 3), (3, 3)], [(3, 3), (3, 3)], [(3, 3), (1, 1)]]
+
+
+def test_a_small_entry_leaves_pooling_nothing_to_drop():
+    """Every pixel of the whitened maps counts, where with 3 x 3 the last of an odd side are lost to pooling."""
+    net = FastNet(7, 3, 32, 32, widths=[8, 8, 8], kernel_size=4, stride=2, whitened=10, entry_size=2)
+    sides, entries = [], [group.convolutions[0] for group in net.groups]
+    for entry in entries:
+        entry.register_forward_hook(lambda module, given, maps: sides.append(maps.shape[-1]))
+    image = torch.randn(2, 3, 32, 32)
+    net(image)
+    assert sides == [14, 6, 2] and [tuple(entry.kernel_size) for entry in entries] == [(2, 2)] * 3
+    assert tuple(net.groups[2].convolutions[1].kernel_size) == (1, 1)
