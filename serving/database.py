@@ -9,11 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 FILE = "store.sqlite"  # below the root of a store without a database of its own
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0004"
+AWAY = (OperationalError, InterfaceError, PoolTimeout)  # a database that is down, starts again, or is too busy
+NO_ANSWER = "the database does not answer"
 ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres; SQLite has one writer anyway
 
 # Older versions can corrupt a database in WAL mode when two connections write and checkpoint at once (fixed in 3.51.3).

@@ -7,12 +7,12 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, update
 
 from serving import tables
-from serving.database import Database
+from serving.database import AWAY, Database
 from serving.history import append
 from utils.files import write_whole
 
@@ -45,12 +45,20 @@ class Identity:
         return f"{self.name} ({self.role})"
 
 
+class Known(NamedTuple):
+    """A token as the database had it. until: when it is asked again."""
+
+    until: float
+    expires: float
+    identity: Identity
+
+
 class Tokens:
     """The tokens of a store."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._remembered: dict[str, tuple[float, Identity]] = {}  # until when, by digest; only of good tokens
+        self._remembered: dict[str, Known] = {}  # by digest; only good tokens
 
     def create(self, name: str, role: str, days: float | None = None, actor: str = "this machine") -> str:
         """A new secret; it is shown once and kept nowhere."""
@@ -66,21 +74,31 @@ class Tokens:
         return secret
 
     def find(self, secret: str) -> Identity | None:
-        """Whose secret it is; None where it is nobody's, expired or revoked. Compared by hash: timing tells nothing."""
+        """Whose secret it is; None where it is nobody's, expired or revoked. Compared by hash: timing tells nothing.
+
+        While the database does not answer, what it said last holds; of a token that was not asked for yet it raises.
+        """
         own, now = digest(secret), time.time()
-        with self.database.read() as connection:
-            row = connection.execute(select(tables.token).where(tables.token.c.digest == own)).first()
+        try:
+            with self.database.read() as connection:
+                row = connection.execute(select(tables.token).where(tables.token.c.digest == own)).first()
+        except AWAY:
+            known = self._remembered.get(own)
+            if known is None or known.expires < now:
+                raise
+            return known.identity
         if row is None or row.revoked or (row.expires is not None and row.expires < now):
             self._remembered.pop(own, None)
             return None
         identity = Identity(row.id, row.name, row.role)
-        self._remembered[own] = min(now + MEMORY, row.expires or math.inf), identity
+        expires = row.expires or math.inf
+        self._remembered[own] = Known(min(now + MEMORY, expires), expires, identity)
         return identity
 
     def remembered(self, secret: str) -> Identity | None:
         """What `find` answered a moment ago, without asking the database; None: ask."""
-        until, identity = self._remembered.get(digest(secret), (0.0, None))
-        return identity if time.time() < until else None
+        known = self._remembered.get(digest(secret))
+        return known.identity if known is not None and time.time() < known.until else None
 
     def revoke(self, number: int, actor: str) -> None:
         """The token is good for nothing from now on."""

@@ -23,6 +23,7 @@ from serving.api.pages import add_pages
 from serving.api.predict import add_predict
 from serving.api.tokens import add_tokens
 from serving.api.workers import add_reports, add_results, add_workers
+from serving.database import NO_ANSWER
 from serving.parts import Parts
 from serving.settings import MEBIBYTE
 
@@ -67,7 +68,7 @@ def add_health(routes: Routes, parts: Parts, openapi: Callable[[], dict[str, Any
             parts.deployments.every()
         except SQLAlchemyError:
             response.status_code = 503
-            return {"state": "the database does not answer"}
+            return {"state": NO_ANSWER}
         if parts.serving.unready:
             response.status_code = 503
             return {"state": f"{', '.join(parts.serving.unready)} is not loaded yet"}

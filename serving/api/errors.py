@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from serving.batching import Unavailable
 from serving.blobs import Full, WrongOffset
+from serving.database import AWAY, NO_ANSWER
 from serving.deployments import Conflict
 from serving.jobs import Late
 from serving.rates import TooOften
@@ -28,6 +29,7 @@ STATUS: dict[type[Exception], int] = {
     Unavailable: 503,
     TooOften: 429,
     ValueError: 422,
+    **dict.fromkeys(AWAY, 503),
 }
 
 
@@ -35,6 +37,8 @@ def answer_errors(app: FastAPI) -> None:
     """Adds the handlers."""
     for kind in STATUS:
         app.add_exception_handler(kind, _known)
+    for kind in AWAY:
+        app.add_exception_handler(kind, _no_database)
     for mistake in (KeyError, IndexError):  # are LookupErrors too, but the server's own
         app.add_exception_handler(mistake, _unknown)
     app.add_exception_handler(HTTPException, _of_http)  # type: ignore[arg-type]
@@ -60,6 +64,11 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
         log.info("%s %s is refused: %s", request.method, request.url.path, error, exc_info=error)
     said = error.strerror if isinstance(error, Full) else str(error)
     return JSONResponse({"error": said}, status_of(error), headers=headers)
+
+
+async def _no_database(request: Request, error: Exception) -> JSONResponse:
+    log.warning("%s %s: %s: %s", request.method, request.url.path, NO_ANSWER, str(error).splitlines()[0])
+    return JSONResponse({"error": NO_ANSWER}, 503, headers={"Retry-After": "1"})
 
 
 async def _of_http(request: Request, error: HTTPException) -> JSONResponse:

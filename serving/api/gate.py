@@ -14,6 +14,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.doors import Door, door_of, is_change
+from serving.database import AWAY, NO_ANSWER
 from serving.tokens import Identity, Tokens
 
 PATIENCE = 60.0  # seconds in which the next piece of a body must come
@@ -86,7 +87,10 @@ class Gate:
         secret = secret_of(scope)
         if not secret:
             raise Refused(401, "a token is needed: Authorization: Bearer …", **{"WWW-Authenticate": "Bearer"})
-        identity = self.tokens.remembered(secret) or await run_in_threadpool(self.tokens.find, secret)
+        try:
+            identity = self.tokens.remembered(secret) or await run_in_threadpool(self.tokens.find, secret)
+        except AWAY as error:
+            raise Refused(503, NO_ANSWER, **{"Retry-After": "1"}) from error
         if identity is None:
             raise Refused(401, "the token is unknown, expired or revoked", **{"WWW-Authenticate": "Bearer"})
         return identity
