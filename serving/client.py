@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,16 +76,17 @@ class Client:
         return sha256
 
     def _piece(self, path: str, file: Path, offset: int, length: int) -> httpx.Response:
-        """Sends one; where it broke off or was not what the server waited for, its state."""
+        """Sends one; where it broke off, met a busy server or was not what it waited for, its state."""
         headers = {"Upload-Offset": str(offset), "Upload-Length": str(length)}
         with file.open("rb") as stream:
             stream.seek(offset)
             content = stream.read(min(PIECE, length - offset))
-        try:
-            return _checked(self.http.patch(path, content=content, headers=headers, timeout=300.0))
-        except (httpx.TransportError, Late):
-            time.sleep(random.uniform(0.1, 0.5))
-            return self._asked("HEAD", path)
+        with suppress(httpx.TransportError, Late):
+            answer = self.http.patch(path, content=content, headers=headers, timeout=300.0)
+            if answer.status_code not in AGAIN:
+                return _checked(answer)
+        time.sleep(random.uniform(0.1, 0.5))
+        return self._asked("HEAD", path)
 
     def fetch(self, sha256: str, file: Path) -> None:
         """A blob into a file. Raises ValueError where what came is not it, Refused, ConnectionError."""
