@@ -186,15 +186,26 @@ class Serving:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             raise LookupError(f"there is no endpoint {name}")
-        role = self._role(endpoint)
         try:
             async with asyncio.timeout(seconds):
-                bundle, answers = await _together(endpoint.lanes[role].batcher, images, top_k)
+                bundle, answers = await self._answered(endpoint, images, top_k)
         except TimeoutError:
             raise Unavailable(f"no answer within {seconds:g} s") from None
-        if role == "live":
+        if bundle.role == "live":
             self._shadow(endpoint.lanes["shadow"], images, top_k)
         return bundle, answers
+
+    async def _answered(
+        self, endpoint: Endpoint, images: Sequence[tuple[str, bytes]], top_k: int
+    ) -> tuple[Bundle, list[Answer]]:
+        """By the canary or the live model; by the live one, too, where the canary was withdrawn meanwhile."""
+        lane = endpoint.lanes[self._role(endpoint)]
+        try:
+            return await _together(lane.batcher, images, top_k)
+        except Unavailable:
+            if lane is endpoint.lanes["live"] or lane.bundle is not None:
+                raise
+        return await _together(endpoint.lanes["live"].batcher, images, top_k)
 
     def _role(self, endpoint: Endpoint) -> Role:
         canary = endpoint.lanes["canary"].bundle is not None and random.random() < endpoint.share

@@ -1,7 +1,10 @@
 """A process follows the store: what is live answers, what cannot be loaded does not, and what answered before stays."""
 
 import asyncio
+import random
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -221,6 +224,39 @@ def test_a_canary_takes_its_share_and_a_shadow_answers_nobody(store):
     assert 60 < roles.count("canary") < 140 and roles.count("shadow") == 0
     assert set(after) == {"live"}
     assert [one.role for one in kept].count("shadow") > 100 and {one.model_id for one in kept} == {1, 2, 3}
+
+
+def test_what_waits_for_a_canary_that_is_withdrawn_is_answered_by_what_is_live(store, monkeypatch):
+    monkeypatch.setattr(random, "random", lambda: 0.0)  # each request is the canary's
+    store.deployments.canary(2, 0.5, "me")
+    asked, gone = threading.Event(), threading.Event()
+
+    class Busy:
+        def __init__(self, engine):
+            self.engine = engine
+
+        def __call__(self, pixels):
+            asked.set()
+            gone.wait(30)
+            return self.engine(pixels)
+
+    def made(endpoint, role, generation, number):
+        bundle = bright(store)(endpoint, role, generation, number)
+        return replace(bundle, engine=Busy(bundle.engine)) if role == "canary" else bundle
+
+    async def work(serving):
+        await until(serving, lambda one: one["others"] and one["others"]["canary"]["state"] == "live")
+        requests = [asyncio.create_task(serving.answer("main", [("a", png())], 1, 30))]
+        await asyncio.to_thread(asked.wait)
+        requests += [
+            asyncio.create_task(serving.answer("main", [(key, png()) for key in keys], 1, 30)) for keys in ("b", "cd")
+        ]
+        store.deployments.withdraw("main", "canary", "me")
+        await until(serving, lambda one: "canary" not in one["others"])
+        gone.set()
+        return [bundle.role for bundle, _ in await asyncio.gather(*requests)]
+
+    assert followed(store, work, made) == ["canary", "live", "live"]
 
 
 @pytest.mark.parametrize("engine", [EAGER, OPENVINO], ids=["eager", "openvino"])
