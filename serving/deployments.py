@@ -198,9 +198,17 @@ def swap(connection: Connection, seen: Row[Any], number: int | None, actor: str,
         raise Conflict(f"{seen.name} is no longer at generation {seen.generation}")
     facts = {"endpoint": seen.name, "generation": seen.generation + 1, "from_id": seen.model_id, "to_id": number}
     append(connection, actor, action, why, **facts)
-    for candidate in dict.fromkeys((seen.shadow_id, seen.canary_id) if number is None else (number,)):
+    for candidate in _ended_by(connection, seen, number):
         _end(connection, seen, candidate, actor, CANDIDATES)
     step("swapped")
+
+
+def _ended_by(connection: Connection, seen: Row[Any], number: int | None) -> list[int]:
+    """The candidates that cannot stand beside what is live now: this model itself, and those of another task."""
+    standing = [one for one in (seen.shadow_id, seen.canary_id) if one is not None]
+    rows = connection.execute(select(model.c.id, model.c.task).where(model.c.id.in_([number, *standing])))
+    tasks = {row.id: row.task for row in rows}
+    return [one for one in standing if one == number or tasks[one] != tasks.get(number)]
 
 
 def _end(connection: Connection, seen: Row[Any], number: int | None, actor: str, roles: Collection[str]) -> None:

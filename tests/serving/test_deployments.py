@@ -86,6 +86,17 @@ def test_a_rollback_to_the_canary_ends_it_and_clearing_ends_all(three):
     assert state(three) == (None, 4, None, None, None)
 
 
+def test_candidates_of_another_task_than_what_goes_live_end(three, parts):
+    other = register(parts, 4, manifest=manifest(weights(4), task="regression"))
+    three.shadow(2, "me")
+    three.canary(3, 0.1, "me")
+    three.deploy(other, "me")
+    assert state(three) == (other, 2, None, None, None)
+    assert {line[:2] for line in actions(three, 2)} == {("withdraw", 2), ("withdraw", 3)}
+    three.rollback("main", "me")
+    assert state(three) == (1, 3, None, None, None)
+
+
 def test_candidates_do_not_change_what_a_rollback_brings_back(three):
     three.deploy(2, "me")
     three.canary(3, 0.1, "me")
