@@ -1,6 +1,7 @@
 """The server's process: one per store, with its local workers; it tells where it is reached when it is."""
 
 import fcntl
+import logging
 import shlex
 import socket
 import threading
@@ -16,6 +17,8 @@ from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
     from serving.worker import Worker
+
+log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 30  # seconds that an idle connection stays open
 LAST_WORDS = 10  # seconds for requests that are under way when it ends
@@ -102,4 +105,7 @@ def start_workers(parts: Parts, port: int, workers: "list[Worker]") -> None:
             token_file=str(root / "tokens" / "worker"),
         )
         workers.append(worker)
-        worker.start()
+        try:
+            worker.start()
+        except (ValueError, ConnectionError) as error:
+            log.error("no local worker: %s", error)

@@ -119,13 +119,19 @@ class Tokens:
 
     def first(self, folder: Path) -> bool:
         """On a new store one token a role, each in a file that only its owner reads; whether the store was new."""
-        if all((folder / role).is_file() for role in FIRST):
-            return False
+        missing = [role for role in FIRST if not self._knows(folder / role)]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for role in FIRST:
-            if not (folder / role).is_file():
-                keep_secret(folder / role, self.create(f"first {role}", role))
-        return True
+        for role in missing:
+            keep_secret(folder / role, self.create(f"first {role}", role))
+        return bool(missing)
+
+    def _knows(self, file: Path) -> bool:
+        """Whether a file holds a token of this store, be it revoked; one of another database opens nothing here."""
+        if not file.is_file():
+            return False
+        own = tables.token.c.digest == digest(file.read_text().strip())
+        with self.database.read() as connection:
+            return connection.execute(select(tables.token.c.id).where(own)).first() is not None
 
 
 def keep_secret(file: Path, secret: str) -> None:

@@ -58,7 +58,7 @@ class Worker:
         self._over = threading.Event()
         self.client = Client(server, token or token_from(token_file), certificate, tries=None, over=self._over)
         self.name, self.number, self.beat = "", 0, LONGEST_BEAT
-        self._thread = threading.Thread(target=self._serve, daemon=True, name="worker")
+        self._thread = threading.Thread(target=self._in_background, daemon=True, name="worker")
 
     def start(self) -> "Worker":
         """Joins and works in the background. Raises ValueError where the server refuses, as another version's."""
@@ -80,6 +80,7 @@ class Worker:
         """Joins and works until it is stopped."""
         self.join_server()
         self._serve()
+        self.client.close()
 
     def join_server(self) -> None:
         asked = {"name": self.chosen.name or _own_name(), "version": code_version(), "machine": _machine()}
@@ -91,6 +92,16 @@ class Worker:
         self.beat = min(LONGEST_BEAT, joined["lease_seconds"] / 6)
         print(f"worker {self.name} has joined {self.chosen.server}", flush=True)
 
+    def _in_background(self) -> None:
+        """Nobody hears of what a thread raises: the end is told in a line."""
+        try:
+            self._serve()
+        except (ValueError, ConnectionError) as error:
+            if not self._over.is_set():
+                print(f"worker {self.name} ends: {error}", flush=True)
+        finally:
+            self.client.close()
+
     def _serve(self) -> None:
         while not self._over.is_set():
             job = self._claimed()
@@ -98,7 +109,6 @@ class Worker:
                 self._over.wait(self.chosen.poll_seconds)
             else:
                 self._attempt(job)
-        self.client.close()
 
     def _claimed(self) -> dict[str, Any] | None:
         """The next job. A server that does not know this worker, as after a restored backup, is joined again."""

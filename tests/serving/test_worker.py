@@ -1,10 +1,13 @@
 """A worker whose server forgot it, and one whose training fails with many words."""
 
 import time
+from dataclasses import replace
 
+import httpx
 import pytest
 from sqlalchemy import delete
 
+from serving.server import start_workers
 from serving.tables import worker as workers
 from serving.worker import Worker
 from tests.serving.conftest import served
@@ -64,3 +67,23 @@ def test_a_failure_of_many_words_keeps_its_reason(joined):
     parts, _ = joined(Verbose)
     parts.submission.submit(b'{"SEED": 1}', "main", "a test")
     assert ended(parts)["error"].endswith("x\nthe reason")
+
+
+def test_a_worker_whose_token_is_revoked_ends_with_a_line(joined, capsys):
+    parts, worker = joined(Quick)
+    parts.tokens.revoke(1, "a test")
+    worker._thread.join(30)
+    assert f"worker {worker.name} ends: the token is unknown, expired or revoked" in capsys.readouterr().out
+
+
+def test_a_server_whose_local_worker_is_refused_says_so_and_serves(open_parts, caplog):
+    parts = open_parts()
+    parts = replace(parts, settings=replace(parts.settings, local_workers=1))
+    parts.tokens.first(parts.store.root / "tokens")
+    parts.tokens.revoke(2, "a test")
+    workers: list[Worker] = []
+    with served(parts) as address:
+        start_workers(parts, int(address.rpartition(":")[2]), workers)
+        workers[0].client.close()
+        assert httpx.get(f"{address}/livez").status_code == 200
+    assert "no local worker" in caplog.text and "unknown, expired or revoked" in caplog.text
