@@ -146,7 +146,7 @@ class Deployments:
         for line in lines:
             states = [*states, line.to_id] if line.action in PUSHES else states[: _place(states, line.to_id) + 1]
         pruned = set(connection.execute(select(model.c.id).where(model.c.pruned.is_not(None))).scalars())
-        former = [number for number in states[:-1] if number is not None and number not in pruned]
+        former = [number for number in states[:-1] if number not in (None, seen.model_id) and number not in pruned]
         if not former:
             raise Conflict(f"nothing was live on {seen.name} before that could be brought back")
         return former[-1]

@@ -48,6 +48,16 @@ def test_rolling_back_undoes_one_change_after_the_other(parts):
     assert parts.deployments.get("main")["generation"] == 7
 
 
+def test_a_rollback_never_brings_back_what_is_live_already(parts):
+    a, b = (register(parts, accuracy, seed) for seed, accuracy in ((1, 0.1), (2, 0.2)))
+    parts.deployments.deploy(b, "me")  # by hand, so that it stays
+    assert parts.deployments.rollback("main", "me")["model_id"] == a
+    parts.deployments.clear("main", "me")
+    parts.deployments.deploy(a, "me")
+    with pytest.raises(Conflict, match="nothing was live"):
+        parts.deployments.rollback("main", "me")
+
+
 def test_after_clearing_a_rollback_brings_the_former_model_back(parts):
     a = register(parts, 0.1, 1)
     parts.deployments.clear("main", "me")
