@@ -185,13 +185,26 @@ def _ordered(parameters: Sequence[Parameter]) -> list[Parameter]:
 
 
 def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
-    """Composes the first configuration, and one with each further value of the choices that others may depend on."""
-    first = _first(parameters, {})
+    """Composes the first configuration, and one with each further value of the choices that others may depend on.
+
+    What depends on others is tried with values that they must have.
+    """
+    first, known = _first(parameters, {}), {parameter.key: parameter for parameter in parameters}
     _try(parameters, first, compose)
     for parameter in parameters:
-        if parameter.kind == "choice" and parameter.is_active(first):
-            for value in parameter.choices[1:]:
-                _try(parameters, _first(parameters, {parameter.key: value}), compose)
+        with_it = _enabling(parameter, known)
+        if not parameter.is_active(first):
+            _try(parameters, _first(parameters, with_it), compose)
+        for value in parameter.choices[1:]:
+            _try(parameters, _first(parameters, with_it | {parameter.key: value}), compose)
+
+
+def _enabling(parameter: Parameter, known: Mapping[str, Parameter]) -> Values:
+    """Values of others with which a parameter is there."""
+    values: Values = {}
+    for other, allowed in parameter.only_if.items():
+        values |= _enabling(known[other], known) | {other: allowed[0]}
+    return values
 
 
 def _first(parameters: Sequence[Parameter], given: Values) -> Values:

@@ -81,6 +81,22 @@ def test_a_wrong_condition_is_refused(when, message):
         read_space(SPACE, [when], compose)
 
 
+@pytest.mark.parametrize(
+    ("further", "when", "message"),
+    [
+        (["schedulers=choice(cosine,typo)"], ["schedulers if optimizers=sgd"], "schedulers has no such option"),
+        (
+            ["schedulers=choice(cosine,step)", "schedulers.typo=interval(0, 1)"],
+            ["schedulers if optimizers=sgd", "schedulers.typo if schedulers=step"],
+            "schedulers.typo: there is no such key",
+        ),
+    ],
+)
+def test_what_only_some_trials_have_is_tried_before_the_search(further, when, message):
+    with pytest.raises(ValueError, match=message):
+        read_space(["optimizers=choice(adamw,sgd)", *further], when, compose)
+
+
 def test_a_key_is_searched_once():
     with pytest.raises(ConfigurationError, match=r"models\.dropout is there twice"):
         read_space(["models.dropout=interval(0, 1)", "models.dropout=choice(1,2)"], [], compose)
