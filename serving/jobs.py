@@ -115,17 +115,28 @@ class Queue:
             tell(connection, number)
         return "failed"
 
-    def release(self, number: int, fence: int, worker_id: int) -> None:
-        """The worker gives the job back, as when it is shut down: the attempt does not count. Raises Late."""
+    def release(self, number: int, fence: int, worker_id: int) -> str:
+        """The worker gives the job back, as when it is shut down: the attempt does not count; the state now.
+
+        One that somebody has cancelled meanwhile ends. Raises Late.
+        """
+        asked = select(job.c.cancel_requested).where(job.c.id == number).with_for_update()
         with self.database.write() as connection:
+            if connection.execute(asked).scalar():
+                self._cancelled(connection, number, fence, worker_id)
+                return "cancelled"
             before = job.c.attempt - 1
             self._end(connection, number, fence, worker_id, state="queued", worker_id=None, attempt=before)
+        return "queued"
 
     def stopped(self, number: int, fence: int, worker_id: int) -> None:
         """The worker has done what a cancellation asked for. Raises Late."""
         with self.database.write() as connection:
-            self._end(connection, number, fence, worker_id, state="cancelled", ended=time.time())
-            tell(connection, number)
+            self._cancelled(connection, number, fence, worker_id)
+
+    def _cancelled(self, connection: Connection, number: int, fence: int, worker_id: int) -> None:
+        self._end(connection, number, fence, worker_id, state="cancelled", ended=time.time())
+        tell(connection, number)
 
     def _end(self, connection: Connection, number: int, fence: int, worker_id: int, /, **values: Any) -> None:
         ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)

@@ -107,9 +107,8 @@ def add_reports(routes: Routes, workers: Workers, queue: Queue) -> None:
 
     @routes.add("POST", "/api/jobs/{number}/release", "worker")
     def release(number: Key, said: Mine, request: Request) -> dict[str, str]:
-        """Gives the job back to the queue."""
-        queue.release(number, said.fence, caller(workers, request, said.worker).id)
-        return {"state": "queued"}
+        """Gives the job back to the queue; one that was cancelled ends."""
+        return {"state": queue.release(number, said.fence, caller(workers, request, said.worker).id)}
 
     @routes.add("POST", "/api/jobs/{number}/stopped", "worker")
     def stopped(number: Key, said: Mine, request: Request) -> dict[str, str]:

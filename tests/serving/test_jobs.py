@@ -173,6 +173,18 @@ def test_cancelling_ends_a_waiting_job_at_once_and_tells_the_worker_of_a_running
     assert queue.claim(worker_id) is None
 
 
+def test_a_cancelled_job_that_its_worker_gives_back_does_not_wait_again(queue, worker_id):
+    (number,) = add(queue, 0)
+    claimed = queue.claim(worker_id)
+    queue.cancel(number)
+    assert queue.release(number, claimed["fence"], worker_id) == "cancelled"
+    assert queue.get(number)["state"] == "cancelled" and queue.claim(worker_id) is None
+    assert (
+        queue.retry(number) == "queued"
+        and queue.release(number, queue.claim(worker_id)["fence"], worker_id) == "queued"
+    )
+
+
 def test_a_cancelled_job_of_a_lost_worker_does_not_run_again(queue, worker_id):
     (number,) = add(queue, 0)
     expired(queue, worker_id)
