@@ -100,7 +100,7 @@ def no_such_option(group: str, name: str) -> str:
 
 def commands_with(group: str) -> list[str]:
     """Those whose main file has the group among its defaults."""
-    mains = {name: OmegaConf.load(CONFIGURATION / f"{name}.yaml").get("defaults", []) for name in COMMANDS}
+    mains = {name: OmegaConf.select(OmegaConf.load(CONFIGURATION / f"{name}.yaml"), "defaults") for name in COMMANDS}
     return [COMMANDS[name] for name, defaults in mains.items() if any(group in item for item in defaults)]
 
 
