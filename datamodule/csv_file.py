@@ -55,6 +55,8 @@ class CsvFile(ImageData):
             )
         if self.heads is not None:
             self.columns, self.targets = list(self.heads), HeadTargets(self.heads)
+        if self.kind == "values":
+            self.columns = self._in_named_order()
         self.split_column, self.group_column = split_column, group_column
 
     def scan(self) -> Inventory:
@@ -72,6 +74,18 @@ class CsvFile(ImageData):
 
     def reader(self, inventory: Inventory) -> Reader:
         return FileReader(inventory.root, inventory.path, self.channels)
+
+    def _in_named_order(self) -> list[str]:
+        """The columns of values as class_names orders them. Raises ValueError where these are only some of them."""
+        named = self.class_names or []
+        if not set(named) & set(self.columns):
+            return self.columns  # none, or other names for them
+        if sorted(named) != sorted(self.columns):
+            raise ValueError(
+                f"datamodule.class_names={named} are not the columns of datamodule.label_column={self.columns}: list "
+                "the same in the order that you want, or leave class_names out"
+            )
+        return list(named)
 
     def _label(self, cells: list[str]) -> str:
         """A line's label as an inventory has it."""

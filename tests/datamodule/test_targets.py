@@ -55,6 +55,16 @@ def test_a_cell_that_is_neither_yes_nor_no_is_named_with_its_file(listed):
         source.prepare()
 
 
+def test_values_follow_the_order_of_class_names(listed):
+    lines = [f"{number}.png,{number},{100 + number}" for number in range(60)]
+    options = {"kind": "values", "label_column": ["age", "size"]}
+    source = listed("path,age,size", *lines, class_names=["size", "age"], **options)
+    assert encoded(source)[0][0] == [100, 0]
+    assert source.settled()[0].classes == ("size", "age")
+    with pytest.raises(ValueError, match=r"class_names=\['size', 'mass'\] are not the columns of .*'age', 'size'"):
+        listed("path,age,size", *lines, class_names=["size", "mass"], **options)
+
+
 def test_a_label_outside_the_list_is_named_with_its_file_or_left_out(listed):
     lines = [f"{number}.png,{'ab'[number % 2]}" for number in range(59)]
     for kind, said in (("classes", "is labelled 'c', which"), ("labels", "is labelled c, which is none of a, b")):
