@@ -97,7 +97,7 @@ def bad_rows(
 ) -> dict[int, str]:
     """Row → reason: images that cannot be read or named, or have no target of use, or equals labelled otherwise."""
     flaws = targets.flaws(inventory, class_names)
-    return flaws | _unreadable(inventory) | _contradictory(inventory) | _misnamed(inventory)
+    return flaws | _unreadable(inventory) | _contradictory(inventory, targets) | _misnamed(inventory)
 
 
 def _unreadable(inventory: Inventory) -> dict[int, str]:
@@ -121,13 +121,15 @@ def _misnamed(inventory: Inventory) -> dict[int, str]:
     return {row: "has a name that is not UTF-8" for row, path in enumerate(inventory.path) if legible(path) != path}
 
 
-def _contradictory(inventory: Inventory) -> dict[int, str]:
-    """The rows whose content occurs with another label too; unlabelled copies contradict nobody."""
+def _contradictory(inventory: Inventory, targets: Targets) -> dict[int, str]:
+    """The rows whose content occurs with another target too; unlabelled copies contradict nobody."""
     first: dict[str, str] = {}
     torn: dict[str, set[str]] = {}
     for sha, label in zip(inventory.sha256, inventory.label, strict=True):
-        if label and first.setdefault(sha, label) != label:
-            torn.setdefault(sha, {first[sha]}).add(label)
+        if not label or (former := first.setdefault(sha, label)) == label:
+            continue
+        if targets.meaning(former) != targets.meaning(label):
+            torn.setdefault(sha, {former}).add(label)
     said = {
         sha: f"is labelled {' and '.join(map(repr, sorted(labels)))} in equal files" for sha, labels in torn.items()
     }

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,10 @@ class Targets:
     def flaws(self, inventory: Inventory, class_names: Sequence[str] | None) -> Flaws:
         """The rows whose target cannot be used."""
         raise NotImplementedError
+
+    def meaning(self, label: str) -> Hashable:
+        """Equal for two spellings of one target."""
+        return label
 
     def names(self, inventory: Inventory, class_names: Sequence[str] | None) -> tuple[str, ...]:
         """The classes, labels or targets in their order; raises ValueError where there is none of a name."""
@@ -91,6 +95,9 @@ class Labels(Targets):
         told = _some(sorted(known))
         return {row: f"is labelled {_some(foreign)}, which is none of {told}" for row, foreign in found if foreign}
 
+    def meaning(self, label: str) -> Hashable:
+        return frozenset(parts(label))
+
     def check(self, inventory: Inventory) -> None:
         if not inventory.classes:
             raise ValueError(f"no image in {inventory.root} has a label; name the column: datamodule.label_column")
@@ -113,6 +120,9 @@ class Values(Targets):
         names = inventory.classes if class_names is None else class_names
         found = {row: self._flaw(label.split(SEVERAL), names) for row, label in enumerate(inventory.label) if label}
         return {row: reason for row, reason in found.items() if reason}
+
+    def meaning(self, label: str) -> Hashable:
+        return tuple(float(word) if _is_number(word) else word for word in label.split(SEVERAL))
 
     def _flaw(self, words: Sequence[str], names: Sequence[str]) -> str:
         if len(words) != len(names):

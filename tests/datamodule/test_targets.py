@@ -1,6 +1,6 @@
 import pytest
 
-from datamodule.checks import settle
+from datamodule.checks import bad_rows, settle
 from datamodule.csv_file import CsvFile
 from datamodule.digits import Digits
 
@@ -63,6 +63,22 @@ def test_values_follow_the_order_of_class_names(listed):
     assert source.settled()[0].classes == ("size", "age")
     with pytest.raises(ValueError, match=r"class_names=\['size', 'mass'\] are not the columns of .*'age', 'size'"):
         listed("path,age,size", *lines, class_names=["size", "mass"], **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "same", "other"), [("labels", "cat|dog", "dog|cat", "dog"), ("values", "3", "3.0", "4")]
+)
+def test_copies_contradict_each_other_by_what_their_labels_mean(listed, tmp_path, kind, one, same, other):
+    lines = [f"{number}.png,{one}" for number in range(59)]
+    for label, bad in ((same, []), (other, ["59.png", "7.png"])):
+        source = listed("path,label", *lines, f"59.png,{label}", kind=kind)
+        (tmp_path / "images" / "59.png").write_bytes((tmp_path / "images" / "7.png").read_bytes())
+        assert sorted(bad_rows_of(source)) == bad
+
+
+def bad_rows_of(source):
+    inventory = source.scan()
+    return [inventory.path[row] for row in bad_rows(inventory, source.targets)]
 
 
 def test_a_label_outside_the_list_is_named_with_its_file_or_left_out(listed):
