@@ -171,18 +171,25 @@ def find(name: str | bool, logs: str = "logs") -> Run:
 
 def key_figures(run: Run) -> dict[str, str]:
     """What a listing shows of a run."""
-    configuration, manifest = run.read(), run.manifest()
-    record = configuration.get("record", {})
-    metrics = manifest.get("metrics", {})
+    configuration, metrics = run.read(), run.manifest().get("metrics", {})
+    record, optimizer = configuration.get("record", {}), configuration["optimizers"]
     return {
         "run": f"{run.folder.parent.name}/{run.folder.name}",
         "state": "finished" if run.finished else "unfinished",
         "model": str(configuration["models"].get("architecture", configuration["models"]["_target_"].split(".")[-1])),
         "data": str(record.get("data", {}).get("digest", ""))[:8],
-        "optimizer": str(configuration["optimizers"].get("name", "")),
-        **{name: f"{value:.4f}" for name, value in metrics.items() if isinstance(value, float)},
+        "optimizer": str(optimizer.get("name") or optimizer.get("_target_", "").split(".")[-1].removeprefix("build_")),
+        "val": _leading(metrics, "val/"),
+        "test": _leading(metrics, "test/"),
         "minutes": f"{record['seconds'] / 60:.1f}" if "seconds" in record else "",
     }
+
+
+def _leading(metrics: dict[str, float | None], split: str) -> str:
+    """The figure that the task names first; the others are `compare`'s, since a line has no room for them."""
+    found = next((name for name in metrics if name.startswith(split)), None)
+    value = metrics[found] if found else None
+    return "" if found is None or value is None else f"{found.removeprefix(split)} {value:.4f}"
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -249,19 +256,26 @@ def _act(chosen: argparse.Namespace) -> None:
 def listing(runs: list[Run]) -> Table:
     """A table of key figures, a row a run."""
     rows = [key_figures(run) for run in runs]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*columns, title=f"{len(runs)} runs")
+    table = _unabridged(*(rows[0] if rows else ()), title=f"{len(runs)} runs")
     for row in rows:
-        table.add_row(*(row.get(name, "") for name in columns))
+        table.add_row(*row.values())
     return table
 
 
 def comparison(first: Run, second: Run) -> Table:
     """A table of the keys, facts and metrics in which two runs differ."""
-    table = Table("key", first.folder.name, second.folder.name, title="where the two runs differ")
+    table = _unabridged("key", first.folder.name, second.folder.name, title="where the two runs differ")
     both = [run.read() | {"metrics": run.manifest().get("metrics", {})} for run in (first, second)]
     for key, values in differences(*both).items():
         table.add_row(key, *("" if value is None else str(value) for value in values))
+    return table
+
+
+def _unabridged(*headings: str, title: str) -> Table:
+    """Names and paths go on in the next line where a column is too narrow: cut off, they could not be told apart."""
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     return table
 
 

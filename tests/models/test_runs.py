@@ -1,5 +1,6 @@
 """Run folders: found, refused, compared, pruned."""
 
+import json
 import subprocess
 import sys
 
@@ -8,12 +9,12 @@ import pytest
 from models.runs import create, differences, every, find, main, prunable
 
 
-def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", **values):
+def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", metrics=None, **values):
     run = create(str(logs), "default", name, force=False)
     models = {"_target_": "models.simple_cnn.SimpleCnn"}
     run.write({"models": models, "optimizers": {"name": "sgd"}, **values, "record": {"started": started}})
     if finished:
-        run.manifest_file.write_text('{"metrics": {"test/accuracy": 0.5}}')
+        run.manifest_file.write_text(json.dumps({"metrics": metrics or {"test/accuracy": 0.5}}))
     return run
 
 
@@ -83,6 +84,26 @@ def test_listing_and_comparing_on_the_command_line(tmp_path, capsys):
     assert "default/one" in (shown := capsys.readouterr().out) and "0.5000" in shown
     main(["--logs", str(tmp_path), "compare", "one", "two"])
     assert "seed" in capsys.readouterr().out
+
+
+def test_a_line_of_the_listing_has_room_for_the_leading_figures_of_every_task(tmp_path, capsys):
+    figures = ["accuracy", "top5_accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "auc_macro", "ece"]
+    of_classes = {f"{split}/{name}": 0.5 for split in ("val", "test") for name in figures}
+    of_values = {f"{split}/{name}": 12.25 for split in ("val", "test") for name in ("mae", "rmse", "r2")}
+    run_of(tmp_path, "20260101-000000-abcd", metrics=of_classes)
+    run_of(tmp_path, "20260102-000000-abcd", metrics=of_values)
+    main(["--logs", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    for told in (("20260101-000000-abcd", "accuracy 0.5000"), ("20260102-000000-abcd", "mae 12.2500")):
+        assert any(f"default/{told[0]}" in line and line.count(told[1]) == 2 for line in lines)
+
+
+def test_a_comparison_shows_where_two_long_paths_differ(tmp_path, capsys):
+    for name in ("one", "two"):
+        run_of(tmp_path, name, root="/data/" + 100 * "x" + name)
+    main(["--logs", str(tmp_path), "compare", "one", "two"])
+    shown = capsys.readouterr().out
+    assert "xone" in shown and "xtwo" in shown
 
 
 def test_pruning_shows_first_and_deletes_only_with_yes(tmp_path, capsys):
