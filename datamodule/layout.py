@@ -1,9 +1,12 @@
 """What a folder of images says by its folders' names: classes, and splits where they are given."""
 
+import logging
 from pathlib import Path
 
 from datamodule.fingerprints import find_images, hashed
 from datamodule.inventory import Inventory, inventory_of, legible, split_named
+
+log = logging.getLogger(__name__)
 
 
 def scan_folder(root: Path, cache_dir: Path) -> Inventory:
@@ -18,10 +21,19 @@ def scan_folder(root: Path, cache_dir: Path) -> Inventory:
 
 
 def given_splits(root: Path) -> dict[str, str]:
-    """Folder name → split, where all folders are named as splits and hold folders of classes; else empty."""
+    """Folder name → split, where all folders are named as splits and hold folders of classes; else empty.
+
+    Several that are taken for classes nevertheless are named with the reason, since few mean that.
+    """
     names = folders(root)
     splits = {name: split for name in names if (split := split_named(name))}
-    return splits if len(splits) == len(names) and any(folders(root / name) for name in splits) else {}
+    others = [name for name in names if name not in splits]
+    if not others and any(folders(root / name) for name in splits):
+        return splits
+    if len(set(splits.values())) > 1:
+        why = f"{', '.join(others[:3])} beside them" if others else "no folders of classes in them"
+        log.warning("%s: %s are taken for classes, not for splits, with %s", root, " and ".join(splits), why)
+    return {}
 
 
 def split_and_label(path: str, splits: dict[str, str]) -> tuple[str, str]:

@@ -31,14 +31,21 @@ def test_splits_are_given_by_folders_under_their_usual_names(scan):
     assert inventory.classes == ("cat", "dog")
 
 
-def test_one_other_folder_makes_them_all_classes(scan):
+def test_one_other_folder_makes_them_all_classes_and_is_named(scan, caplog):
     found, _ = scan("train/1/1.png", "test/1/2.png", "bus/3.png")
     assert {label for _, label in found.values()} == {"train", "test", "bus"}
+    assert "test and train are taken for classes, not for splits, with bus beside them" in caplog.text
 
 
-def test_split_names_without_classes_below_are_classes(scan):
+def test_split_names_without_classes_below_are_classes_and_named(scan, caplog):
     found, _ = scan("train/1.png", "test/2.png")
     assert found == {"train/1.png": ("", "train"), "test/2.png": ("", "test")}
+    assert "test and train are taken for classes, not for splits, with no folders of classes in them" in caplog.text
+
+
+def test_a_class_that_is_called_as_a_split_is_nothing_to_tell(scan, caplog):
+    found, _ = scan("train/1.png", "bus/2.png")
+    assert found["train/1.png"] == ("", "train") and not caplog.text
 
 
 def test_images_outside_of_class_folders_have_no_label(scan):
