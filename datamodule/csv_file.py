@@ -1,5 +1,6 @@
 """Images listed in a CSV file, with their labels or values and, where there are such columns, splits and groups."""
 
+import logging
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,8 @@ from datamodule.readers import FileReader
 from datamodule.stores import Reader
 from datamodule.tables import lines_of
 from datamodule.targets import Kind, parts
+
+log = logging.getLogger(__name__)
 
 Line = dict[str, str]
 TAB = "\\t"  # as a command line spells it
@@ -60,7 +63,7 @@ class CsvFile(ImageData):
         self.split_column, self.group_column = split_column, group_column
 
     def scan(self) -> Inventory:
-        lines = self._lines()
+        lines = self._lines() if self.on_bad_image == "raise" else self._there(self._lines())
         found = look_up(self.root, [line[self.path_column] for line in lines])
         labels = [self._label([line[column].strip() for column in self.columns]) for line in lines]
         columns = {
@@ -129,6 +132,15 @@ class CsvFile(ImageData):
                 if column not in header:
                     raise ValueError(f"{self.file} has no column {column!r} but {header}; set datamodule.{key}")
             return list(table)
+
+    def _there(self, lines: list[Line]) -> list[Line]:
+        """Those whose image is there."""
+        absent = [path for line in lines if not (self.root / (path := line[self.path_column])).exists()]
+        if absent:
+            log.warning("left out %d of %d listed files, which are not below %s: %s", len(absent), len(lines),
+                        self.root, ", ".join(absent[:5]))  # fmt: skip
+        left_out = set(absent)
+        return [line for line in lines if line[self.path_column] not in left_out]
 
     def _split(self, name: str) -> str:
         split = split_named(name)

@@ -78,7 +78,8 @@ def look_up(root: Path, paths: Sequence[str]) -> Listing:
             raise ValueError(f"{path!r} below {root} is no file; list images only")
         listing.add(path, status)
     if missing:
-        raise ValueError(f"{len(missing)} of {len(paths)} listed files are not below {root}: {', '.join(missing[:5])}")
+        said = f"{len(missing)} of {len(paths)} listed files are not below {root}: {', '.join(missing[:5])}"
+        raise ValueError(f"{said}; mend the list or datamodule.root, or set datamodule.on_bad_image=skip")
     return listing
 
 

@@ -86,6 +86,12 @@ def test_a_missing_list_or_image_is_named(listed, tmp_path):
         listed("path,label", "0.png,a", "77.png,b").scan()
 
 
+def test_a_missing_image_is_left_out_where_asked_and_named(listed, caplog):
+    source = listed("path,label", "0.png,a", "77.png,b", "1.png,b", on_bad_image="skip")
+    assert source.scan().path.tolist() == ["0.png", "1.png"]
+    assert "left out 1 of 3 listed files, which are not below" in caplog.text and "77.png" in caplog.text
+
+
 def test_a_list_of_some_images_does_not_make_the_folder_forget_the_others(listed, tmp_path, monkeypatch):
     source = listed("path,label", "0.png,a")
     for file in source.root.glob("*.png"):
