@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+UNTOLD = 255  # in a mask: what the pixel shows is not known
 CLOSE = 0.01  # of the reference's spread: nearer numbers agree, where numbers are what is predicted
 
 
@@ -48,7 +49,8 @@ def judge(task: str, said: Array, reference: Array, target: Array | None, tolera
     own, model = decisions(task, said), decisions(task, reference)
     agreement = _agreement(own, model)
     comparable = target is not None and target.shape == own.shape
-    accuracies = [_accuracy(found, target) for found in (own, model)] if comparable else [None, None]
+    told = target != UNTOLD if task == "segmentation" and comparable else None
+    accuracies = [_accuracy(found, target, told) for found in (own, model)] if comparable else [None, None]
     why = _told(agreement, accuracies[0], accuracies[1], len(said))
     lost = 0.0 if accuracies[0] is None or accuracies[1] is None else 100 * (accuracies[1] - accuracies[0])
     if agreement < tolerance.agreement:
@@ -64,8 +66,10 @@ def _agreement(own: Array, model: Array) -> float:
     return float((np.abs(own - model) <= CLOSE * max(float(model.std()), 1e-12)).mean())
 
 
-def _accuracy(found: Array, target: Any) -> float:
-    """The share that is right; of numbers the share of the variance that is explained."""
+def _accuracy(found: Array, target: Any, told: Any = None) -> float:
+    """The share that is right, of what is told; of numbers the share of the variance that is explained."""
+    if told is not None:
+        return float((found == target)[told].sum() / max(int(told.sum()), 1))
     if found.dtype.kind != "f":
         return float((found == target).mean())
     return float(1 - ((found - target) ** 2).mean() / max(float(np.var(target)), 1e-12))

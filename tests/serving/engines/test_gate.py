@@ -61,3 +61,11 @@ def test_other_tasks_agree_label_by_label_pixel_by_pixel_and_value_by_value():
     values = np.linspace(0, 100, 1000)[:, None]
     assert judge("regression", values + 0.1, values, values, Tolerance()).accepted
     assert not judge("regression", values + 5, values, values, Tolerance()).accepted
+
+
+def test_pixels_whose_class_is_not_told_count_neither_as_right_nor_as_wrong():
+    logits = np.tile(np.array([[2.0], [-2.0]])[:, :, None], (10, 1, 4, 4))
+    target = np.zeros((10, 4, 4), np.uint8)
+    target[:, :2] = 255
+    assert judge("segmentation", logits, logits, target, Tolerance()).accuracy == 1.0
+    assert judge("segmentation", logits, logits, np.full_like(target, 255), Tolerance()).accepted
