@@ -209,9 +209,11 @@ def tell(outcome: Outcome) -> None:
     shown = {split: rows(evaluation) for split, evaluation in outcome.evaluations.items()}
     for lines in zip(*shown.values(), strict=True):
         table.add_row(lines[0][0], *(f"{value}  ({interval})" for _, value, interval in lines))
-    out = console()
-    out.print(table)
-    for name, fact in (facts(outcome) | {"report": _shown(outcome.run.report / "index.html")}).items():
+    out, page = console(), outcome.run.report / "index.html"
+    report = _shown(page) if page.is_file() else "none: without validation and test images there is nothing to judge by"
+    if outcome.evaluations:
+        out.print(table)
+    for name, fact in (facts(outcome) | {"report": report}).items():
         out.print(f"{name:9}{fact}", soft_wrap=True)
 
 
