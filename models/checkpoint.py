@@ -1,6 +1,7 @@
 """Checkpoints of a run in progress: whole or not at all, and placed so that a resumed run repeats nothing."""
 
 import logging
+import math
 import os
 import signal
 from pathlib import Path
@@ -115,7 +116,7 @@ class Checkpoints(Checkpoint):
 
     def _keep_best(self, trainer: pl.Trainer) -> None:
         value = float(trainer.callback_metrics[self.monitor])
-        if self.best is None or self.sign * value > self.sign * self.best:
+        if not math.isnan(value) and (self.best is None or self.sign * value > self.sign * self.best):
             self.best, self.best_epoch = value, trainer.current_epoch + 1
             self._save(trainer, "best.ckpt")
 

@@ -1,7 +1,10 @@
 """Checkpoint files are whole or the old ones, and the best is what the monitored figure calls so."""
 
+from copy import deepcopy
+
 import pytest
 import torch
+from pytorch_lightning import Callback
 
 from models.callbacks import StopEarly, the
 from models.checkpoint import Checkpoints, WholeFiles
@@ -39,3 +42,21 @@ def test_a_figure_that_is_to_rise_is_followed_upwards_without_being_told(fitted)
 def test_a_figure_that_is_not_logged_is_refused_before_the_first_step(fitted, key):
     with pytest.raises(ValueError, match=rf"{key}=accuracy is not logged; did you mean val/accuracy"):
         fitted("misspelt", "callback=early_stopping", f"{key}=accuracy", "datamodule.n_samples=400")
+
+
+class Overflowing(Callback):
+    """The first validation sees weights whose answers are no numbers."""
+
+    def on_validation_start(self, trainer, task):
+        self.kept = deepcopy(task.net.state_dict())
+        for parameter in task.net.parameters() if trainer.current_epoch == 0 else ():
+            parameter.data.mul_(1e30)
+
+    def on_validation_end(self, trainer, task):
+        task.net.load_state_dict(self.kept)
+
+
+def test_a_figure_that_is_no_number_is_not_the_best(fitted):
+    _, trainer, *_ = fitted("odd", "trainer.max_epochs=3", "datamodule.n_samples=400", watcher=Overflowing())
+    keeper = the(Checkpoints, trainer)
+    assert keeper.best < 10 and keeper.best_epoch > 1
