@@ -153,7 +153,10 @@ def _started(folder: Path) -> str:
 
 
 def find(name: str | bool, logs: str = "logs") -> Run:
-    """The run that a path, a run's configuration file or a bare name means; `latest`: the newest with a model."""
+    """The run that a path, a run's configuration file or a name means, as the listing has it (experiment/run) or bare.
+
+    `latest`: the newest with a model.
+    """
     if name in ("latest", True):
         wanted = [run for run in every(logs) if run.finished == (name == "latest") and (run.finished or not run.in_use)]
         what = "finished" if name == "latest" else "unfinished"
@@ -161,7 +164,8 @@ def find(name: str | bool, logs: str = "logs") -> Run:
             raise ValueError(f"there is no {what} run below {Path(logs).absolute()}: name a run folder")
         return wanted[0]
     path = Path(str(name)).absolute()
-    candidates = [path, path.parent] + [run.folder for run in every(logs) if run.folder.name == name]
+    listed = Path(logs).absolute() / str(name)
+    candidates = [path, path.parent, listed] + [run.folder for run in every(logs) if run.folder.name == name]
     for folder in candidates:
         if (folder / "full_configurations.yaml").is_file():
             return Run(folder)

@@ -50,6 +50,13 @@ def test_latest_is_the_newest_with_a_model_and_true_the_newest_without(tmp_path)
     assert find("old", str(tmp_path)).folder.name == "old"
 
 
+def test_a_run_is_found_by_the_name_that_the_listing_gives_it(tmp_path):
+    for experiment in ("pears", "apples"):
+        create(str(tmp_path), experiment, "first", force=False).write({"record": {"started": f"2026 {experiment}"}})
+    for experiment in ("pears", "apples"):
+        assert find(f"{experiment}/first", str(tmp_path)).folder == tmp_path / experiment / "first"
+
+
 def test_a_folder_that_is_no_run_is_refused_with_the_known_ones(tmp_path):
     run_of(tmp_path, "mine")
     with pytest.raises(ValueError, match="nowhere is no run folder.*mine"):
