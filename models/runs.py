@@ -173,6 +173,16 @@ def find(name: str | bool, logs: str = "logs") -> Run:
     raise ValueError(f"{name} is no run folder (no full_configurations.yaml in it); the newest below {logs}: {known}")
 
 
+def weights_file(source: str, logs: str) -> Path:
+    """Of resume_weights_training. Raises ValueError where there is none."""
+    file = Path(source) if source.endswith(".safetensors") else find(source, logs).model_file
+    if not file.is_file():
+        raise ValueError(
+            f"resume_weights_training={source}: there is no {file}; name a finished run or a .safetensors file"
+        )
+    return file
+
+
 def key_figures(run: Run) -> dict[str, str]:
     """What a listing shows of a run."""
     configuration, metrics = run.read(), run.manifest().get("metrics", {})

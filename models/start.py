@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from models.runs import Run, create, find
+from models.runs import Run, create, find, weights_file
 from models.settings import RunSettings
 
 Config = dict[str, Any]
@@ -46,6 +46,8 @@ def is_further_rank() -> bool:
 
 
 def _new(config: Config, chosen: RunSettings) -> Start:
+    if chosen.resume_weights_training:
+        weights_file(chosen.resume_weights_training, chosen.logs)
     return Start(create(chosen.logs, chosen.experiment_name, chosen.run_name, chosen.force), config)
 
 

@@ -22,7 +22,7 @@ from models.inference import example, sample
 from models.model_file import load_weights, read_manifest, start_from, weights_sha256
 from models.outcome import Further, Outcome, conclude, no_more
 from models.record import environment
-from models.runs import Run, find
+from models.runs import Run, weights_file
 from models.settings import TrainerSettings, duration
 from models.speed import Bench, Speed, choose, spelt
 from models.task import ImageTask
@@ -108,7 +108,7 @@ def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Train
         _refuse_corrupt(run.last)
     task = make_task(config, data)
     task.check(example(data, torch.device("cpu")).image[:2])
-    parent = _start_from_weights(config, task)
+    parent = None if resume else _start_from_weights(config, task)
     record = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "environment": environment(),
@@ -192,9 +192,9 @@ def _start_from_weights(config: Config, task: ImageTask) -> str | None:
     source = config["resume_weights_training"]
     if not source:
         return None
-    file = source if str(source).endswith(".safetensors") else find(source, config["logs"]).model_file
+    file = weights_file(source, config["logs"])
     weights = load_weights(file)
-    _refuse_other_task(Path(file).with_name("model.json"), task)
+    _refuse_other_task(file.with_name("model.json"), task)
     fresh = start_from(task.net, weights)
     log.info("weights from %s%s", file, f"; as initialised (other shape or new): {', '.join(fresh)}" if fresh else "")
     return weights_sha256(weights)

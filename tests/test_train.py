@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,6 +185,10 @@ def test_weights_of_a_run_start_another_whose_classes_differ(command, tmp_path, 
     assert "as initialised" in done.stdout and "head.weight" in done.stdout
     parent = json.loads((tmp_path / "logs/default/second/model.json").read_text())["parent"]
     assert parent == weights(tmp_path / "logs/default/first")
+    shutil.rmtree(tmp_path / "logs/default/first")
+    done = command("train.py", "resume_full_training=second", "trainer.max_epochs=3")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "logs/default/second/model.json").read_text())["parent"] == parent
 
 
 REFUSED = {
