@@ -90,9 +90,9 @@ def how_it_goes_on(run: Run) -> str:
         return "there is nothing to go on from: the same command begins again"
     if trials_of(run).exists() or journal_of(run).exists():
         return "the same command goes on"
-    if run.last.is_file():
-        return f"it goes on with: python train.py resume_full_training={run.folder}"
-    return "without last.ckpt (callback.save_last_model=false) it cannot go on"
+    if why := run.why_it_cannot_go_on:
+        return f"it cannot go on: {run.folder} {why}"
+    return f"it goes on with: python train.py resume_full_training={run.folder}"
 
 
 def has_begun(run: Run) -> bool:

@@ -41,6 +41,15 @@ class Run:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def why_it_cannot_go_on(self) -> str:
+        """In words; "" where its last checkpoint holds every state."""
+        if not self.last.is_file():
+            return "has no checkpoints/last.ckpt (it stopped before its first one, or callback.save_last_model was off)"
+        if self.read().get("callback", {}).get("checkpoints", {}).get("save_weights_only"):
+            return "has the weights alone in its checkpoints (callback.save_weights_only=true)"
+        return ""
+
+    @property
     def best(self) -> Path:
         return self.checkpoints / "best.ckpt"
 

@@ -55,11 +55,8 @@ def _resumed(chosen: RunSettings, override: Override) -> Start | None:
     if not chosen.resume_full_training:
         return None
     run = find(chosen.resume_full_training, chosen.logs)
-    if not run.last.is_file():
-        raise ValueError(
-            f"resume_full_training={chosen.resume_full_training}: {run.folder} has no checkpoints/last.ckpt "
-            "(it stopped before its first one, or save_last_model was off); start it again"
-        )
+    if why := run.why_it_cannot_go_on:
+        raise ValueError(f"resume_full_training={chosen.resume_full_training}: {run.folder} {why}; start it again")
     stored = _without_record(run.read())
     config = override(stored)
     _refuse_another_name("experiment_name", config["experiment_name"], stored["experiment_name"], run)

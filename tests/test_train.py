@@ -140,12 +140,15 @@ def test_a_signal_saves_and_says_how_to_go_on(command, launch, tmp_path, number)
     assert done.returncode == 0, done.stderr
 
 
-def test_without_a_last_checkpoint_it_is_not_said_that_a_stopped_run_goes_on(launch, tmp_path):
-    long = (*SMALL, "trainer.max_epochs=200", "callback.save_last_model=false", "run_name=stopped")
+@pytest.mark.parametrize(
+    ("off", "why"), [("save_last_model=false", "save_last_model was off"), ("save_weights_only=true", "weights alone")]
+)
+def test_of_a_stopped_run_that_cannot_go_on_it_is_said_why(launch, tmp_path, off, why):
+    long = (*SMALL, "trainer.max_epochs=200", f"callback.{off}", "run_name=stopped")
     best = tmp_path / "logs/default/stopped/checkpoints/best.ckpt"
     done = launch("train.py", *long).once(best.exists, signal.SIGTERM)
     assert done.returncode == 128 + signal.SIGTERM and "resume_full_training" not in done.stdout
-    assert "without last.ckpt (callback.save_last_model=false) it cannot go on" in done.stdout
+    assert "it cannot go on" in done.stdout and why in done.stdout
 
 
 def test_ctrl_c_before_the_training_begins_leaves_no_folder(launch, tmp_path):

@@ -52,3 +52,12 @@ def test_weights_that_are_not_there_are_refused_before_there_is_a_run(begin, tmp
     with pytest.raises(ValueError, match=r"there is no .*safetensors; name a finished run|secnd is no run folder"):
         begin(resume_weights_training=source, run_name="second")
     assert not (tmp_path / "logs" / "default").exists()
+
+
+def test_a_run_whose_checkpoints_hold_the_weights_alone_is_not_taken_up(begin, tmp_path):
+    run = create(str(tmp_path / "logs"), "old", "light", force=False)
+    run.write({"callback": {"checkpoints": {"save_weights_only": True}}, "record": {}})
+    run.checkpoints.mkdir()
+    run.last.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"light has the weights alone .*callback\.save_weights_only=true.*start it"):
+        begin(resume_full_training="light")
