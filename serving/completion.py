@@ -1,7 +1,7 @@
 """The end of a job: its model is kept, judged against the deployed one and put live, all in one transaction."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -22,12 +22,16 @@ URGENT = 1000  # priority of a measurement that a decision waits for
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that may go live. set_digest: of the evaluation set that it was measured on; None: on none."""
+    """A model that may go live. set_digest: of the evaluation set that it was measured on; None: on none.
+
+    job: that brings it, or the measurement that it waits for; who cancels that does not want it live by itself.
+    """
 
     name: str
     files: Files
     measured: Measured
     set_digest: str | None
+    job: int | None = None
 
 
 class Completion:
@@ -59,7 +63,7 @@ class Completion:
         asked = self.queue.get(number)
         with self.database.alone() as connection:
             self.store.measure(connection, asked["subject_id"], found)
-            candidate = self._candidate(connection, asked["for_id"])
+            candidate = replace(self._candidate(connection, asked["for_id"]), job=number)
 
         def end(connection: Connection) -> int:
             self.queue.succeed(connection, number, fence, worker.id, None)
@@ -91,7 +95,7 @@ class Completion:
             end(connection, number)
             return number
 
-        return self._decided(_arrived(package, manifest, self.store), keep)
+        return self._decided(replace(_arrived(package, manifest, self.store), job=facts.get("job_id")), keep)
 
     def _decided(
         self, candidate: Candidate, keep: Callable[[Connection], int], not_measured: str = NOT_MEASURED
@@ -103,6 +107,8 @@ class Completion:
             try:
                 with self.database.alone() as connection:
                     now = _unchanged(connection, seen, verdict)
+                    if verdict.promote and self.queue.is_cancelled(connection, candidate.job):
+                        raise Conflict(f"job {candidate.job} was cancelled meanwhile")
                     number = keep(connection)
                     self._act(connection, now, number, verdict)
             except Conflict:
@@ -118,6 +124,8 @@ class Completion:
             deployed = None
             if seen.model_id is not None and candidate.set_digest is not None:
                 deployed = self.store.measured(connection, seen.model_id, candidate.set_digest)
+            if self.queue.is_cancelled(connection, candidate.job):
+                return seen, Verdict(False, f"job {candidate.job} was cancelled before its end arrived")
         verdict = self._verdict(seen, candidate, deployed)
         return seen, self._verified(candidate, verdict) if verdict.promote else verdict
 

@@ -84,7 +84,7 @@ class Queue:
             rows = [event | {"job_id": number, "fence": fence, "at": time.time()} for event in fresh]
             if rows:
                 connection.execute(insert(job_event), rows)
-            return bool(connection.execute(select(job.c.cancel_requested).where(job.c.id == number)).scalar())
+            return self.is_cancelled(connection, number)
 
     def mine(self, number: int, fence: int, worker_id: int) -> Update:
         """An update that changes the job only while this worker holds it."""
@@ -120,9 +120,10 @@ class Queue:
 
         One that somebody has cancelled meanwhile ends. Raises Late.
         """
-        asked = select(job.c.cancel_requested).where(job.c.id == number).with_for_update()
+        held = select(job.c.id).where(job.c.id == number).with_for_update()
         with self.database.write() as connection:
-            if connection.execute(asked).scalar():
+            connection.execute(held)
+            if self.is_cancelled(connection, number):
                 self._cancelled(connection, number, fence, worker_id)
                 return "cancelled"
             before = job.c.attempt - 1
@@ -142,6 +143,10 @@ class Queue:
         ended = self.mine(number, fence, worker_id).values(lease_until=None, **values)
         if connection.execute(ended).rowcount != 1:
             raise Late(f"job {number} is no longer yours (fence {fence}): what you say of it is not taken")
+
+    def is_cancelled(self, connection: Connection, number: int | None) -> bool:
+        """Whether somebody has asked for the end of a job, which may not have heard of it yet."""
+        return bool(connection.execute(select(job.c.cancel_requested).where(job.c.id == number)).scalar())
 
     def cancel(self, number: int) -> str:
         """A waiting job ends at once, a running one as soon as its worker hears of it; the state now."""

@@ -256,6 +256,24 @@ def test_what_changed_while_it_was_judged_is_judged_again(open_parts, database_u
     assert not verdict.promote and live(parts) == strong
 
 
+@pytest.mark.parametrize("when", ["before it is judged", "while it is judged"])
+def test_the_model_of_a_cancelled_job_is_kept_and_does_not_go_live(open_parts, database_url, when):
+    class Slow(Better):
+        def judge(self, challenger, deployed):
+            parts.queue.cancel(job["id"])
+            return super().judge(challenger, deployed)
+
+    parts = open_parts(database_url, rule=Slow() if when == "while it is judged" else Better())
+    first, _ = trained(parts, 0.1, seed=1)
+    job, worker = job_of(parts)
+    if when == "before it is judged":
+        parts.queue.cancel(job["id"])
+    package = Package(**packaged(parts, 0.9, seed=2))
+    new, verdict = parts.completion.succeed(job["id"], job["fence"], worker, package)
+    assert not verdict.promote and f"job {job['id']} was cancelled" in verdict.why
+    assert live(parts) == first and parts.store.get(new)["verdict"]["why"] == verdict.why
+
+
 def test_concurrent_results_and_deployments_leave_one_unbroken_history(parts):
     first, _ = trained(parts, 0.1, seed=1)
     packages = [Package(**packaged(parts, 0.2 + seed / 100, seed=seed)) for seed in range(2, 10)]
