@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from serving.faults import step
 from serving.history import append, broken
 from serving.promotion import Verdict
-from serving.store import Store
+from serving.store import Store, require_whole
 from serving.tables import endpoint, history, model
 
 CANDIDATES = {"shadow": endpoint.c.shadow_id, "canary": endpoint.c.canary_id}
@@ -57,11 +57,16 @@ class Deployments:
         swap(connection, seen, number, "automatic deployment", "promote", verdict.why)
 
     def rollback(self, name: str, actor: str, generation: int | None = None, freeze: bool = False) -> dict[str, Any]:
-        """Brings back what was live before, as a new generation. freeze: and holds automatic deployment."""
+        """Brings back what was live before, as a new generation. freeze: and holds automatic deployment.
+
+        It was verified before; its files are looked at again. Raises BadCandidate where they are damaged.
+        """
         with self.database.alone() as connection:
             seen = self._known(connection, name)
             _require(seen, generation)
             former = self._former(connection, seen)
+        require_whole(self.store.blobs, self.store.files(former))
+        with self.database.alone() as connection:
             swap(connection, seen, former, actor, "rollback", f"back from generation {seen.generation}")
             if freeze:
                 self._freeze(connection, name, True, actor)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from serving.backup import backup, restore
 from serving.deployments import Conflict
-from serving.package import Package
+from serving.package import BadCandidate, Package
 from serving.parts import assemble
 from serving.settings import ServingSettings
 from serving.tables import drift, feedback, prediction
@@ -56,6 +56,16 @@ def test_a_rollback_never_brings_back_what_is_live_already(parts):
     parts.deployments.deploy(a, "me")
     with pytest.raises(Conflict, match="nothing was live"):
         parts.deployments.rollback("main", "me")
+
+
+def test_a_rollback_to_a_model_whose_file_is_damaged_leaves_live_what_is(parts):
+    a, b = (register(parts, accuracy, seed) for seed, accuracy in ((1, 0.1), (2, 0.2)))
+    file = parts.store.blobs.path(parts.store.files(a).model)
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(BadCandidate, match="missing or damaged"):
+        parts.deployments.rollback("main", "me")
+    assert live(parts) == b and parts.deployments.get("main")["generation"] == 2
 
 
 def test_after_clearing_a_rollback_brings_the_former_model_back(parts):
