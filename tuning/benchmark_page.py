@@ -132,8 +132,15 @@ def cells(one: Joined, on_the_front: bool) -> tuple[Cell, ...]:
         row.model, f"{row.engine} {row.computed_in or row.precision}", row.batch, row.size,
         "★" if on_the_front else "", one.top1, row.p50_ms, row.p95_ms, row.p99_ms, row.images_per_s, row.peak_mib,
         row.disk_mib, _scaled(row.parameters, 1e6), _scaled(row.macs, 1e9), _scaled(row.activations, 1e6),
-        one.published.name.partition(".")[2] if one.published else None,
+        _weights(one),
     )  # fmt: skip
+
+
+def _weights(one: Joined) -> str | None:
+    """Whose accuracy it is: the tag of the weights, and the size of its images where that is another."""
+    if one.published is None:
+        return None
+    return one.published.name.partition(".")[2] + (f" at {one.of_size} px" if one.of_size else "")
 
 
 def _scaled(value: int | None, unit: float) -> float | None:

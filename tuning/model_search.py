@@ -90,8 +90,10 @@ def _reason(ranked: Sequence[Joined], works: Sequence[Joined], limits: Limits) -
         f"the {'highest' if objective.at_least else 'lowest'} {objective.title}, {value:.4g}{objective.unit},"
     )  # fmt: skip
     kept = ", ".join(limit.told(best, getattr(limits, limit.key)) for limit in limits.given)
+    elsewhere = f"; its accuracy was published for images of {best.of_size} pixels" if best.of_size else ""
     return (
-        f"{name(best)}: {what} of {len(ranked)} that keep all limits ({len(works)} measured){': ' * bool(kept)}{kept}"
+        f"{name(best)}: {what} of {len(ranked)} that keep all limits ({len(works)} measured)"
+        f"{': ' * bool(kept)}{kept}{elsewhere}"
     )
 
 

@@ -36,6 +36,13 @@ class Joined:
     def top1(self) -> float | None:
         return self.published.top1 if self.published else None
 
+    @property
+    def of_size(self) -> int | None:
+        """Pixels at which the accuracy was measured, where that is not the size of this row."""
+        if self.published is None or self.published.size == _longer_side(self.row):
+            return None
+        return self.published.size
+
 
 def published(place: str | None) -> list[Published]:
     """place: a path, a URL, auto for the table that lies here, or None. Raises ValueError."""
@@ -96,5 +103,9 @@ def best(row: Row, by_architecture: Mapping[str, Sequence[Published]]) -> Publis
     """Of the row's architecture, or of its tag where the row names one."""
     base, _, tag = row.model.partition(".")
     mine = [one for one in by_architecture.get(base, ()) if not tag or one.name == row.model]
-    size = max(map(int, row.size.split("x")))
+    size = _longer_side(row)
     return min(mine, key=lambda one: (abs(one.size - size), -one.top1), default=None)
+
+
+def _longer_side(row: Row) -> int:
+    return max(map(int, row.size.split("x")))

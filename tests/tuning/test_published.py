@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 import timm
 
+from tuning.benchmark_page import cells
+from tuning.limits import Limits
+from tuning.model_search import judged
 from tuning.published import Published, joined, parsed, published
 from tuning.speed_table import Row
 
@@ -23,6 +26,15 @@ def names(*rows):
 
 def test_an_architecture_gets_its_best_weights_at_its_size():
     assert names(ROW, replace(ROW, size="288x288")) == ["resnet18.fb_swsl_ig1b_ft_in1k", "resnet18.a1_in1k"]
+
+
+def test_an_accuracy_at_another_size_says_which_and_so_does_a_model_search():
+    known = parsed(TABLE, "T")
+    here, small = joined([ROW, replace(ROW, size="64x64")], known)
+    assert (here.of_size, small.of_size) == (None, 224)
+    assert "published for images of 224 pixels" in judged([small], Limits()).why
+    assert "published" not in judged([here], Limits()).why
+    assert cells(small, False)[-1] == "fb_swsl_ig1b_ft_in1k at 224 px" and " at " not in str(cells(here, False)[-1])
 
 
 def test_a_row_with_a_tag_gets_that_tag_alone():
