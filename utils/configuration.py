@@ -88,7 +88,7 @@ def no_such_key(key: str) -> str:
     where = f" in {' or '.join(commands)}" if commands and "train.py" not in commands else ""
     if key in known:
         return f"{key}: there is no such key in this configuration; it comes with {' or '.join(known[key][:3])}{where}"
-    if where:
+    if where and "." not in key:
         return f"{key}: there is no such group in this configuration; it can be chosen{where}"
     return f"{key}: there is no such key; {nearest(key, sorted(known))}"
 

@@ -8,6 +8,7 @@ from models.class_weights import give, of_classes, of_labels
 from models.losses import Asymmetric, BinaryFocal, Focal
 from models.mask_losses import JaccardLoss, PixelCrossEntropy, WeightedSum
 from utils.build import build
+from utils.configuration import plain
 from utils.overrides import CONFIGURATION
 
 LOSSES = sorted(file.stem for file in (CONFIGURATION / "task/loss").glob("*.yaml"))
@@ -97,7 +98,7 @@ def test_a_sum_counts_its_parts_by_their_shares(masks):
 
 def made(name: str) -> nn.Module:
     with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
-        return build(compose(f"task/loss/{name}").task.loss)
+        return build(plain(compose(f"task/loss/{name}"))["task"]["loss"])
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -39,3 +39,4 @@ def test_a_group_of_other_commands_is_named_with_them():
     assert "it can be chosen in test.py or python -m serving" in no_such_key("engine")
     assert no_such_key("engine.type").endswith(" or engine=eager in test.py or python -m serving")
     assert no_such_key("callback.freeze.epochs").endswith("it comes with callback=freeze")
+    assert "did you mean benchmark.batch_size" in no_such_key("benchmark.batchsize")
