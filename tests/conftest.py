@@ -26,7 +26,6 @@ PROCESSES.set_forkserver_preload(
     ["timm", "torchvision.transforms.v2", "models.training", "models.trackers", "serving.server", "serving.api.app"]
 )
 LONGEST = (
-    "test_ray_gives_the_same_table",
     "test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded",
     "test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brings_the_former_back",
 )

@@ -14,6 +14,7 @@ def test_without_ray_it_is_said_what_to_install(model_folder, pictures, tmp_path
     assert not list(tmp_path.glob("answers*"))
 
 
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_gives_the_same_table(model_folder, pictures, tmp_path, monkeypatch):
     import ray

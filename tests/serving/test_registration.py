@@ -22,7 +22,7 @@ from serving.package import BadCandidate, Package
 from serving.promotion import Better
 from serving.registration import Register
 from serving.store import Files, sha256_of
-from serving.verification import verify
+from serving.verification import check, verify
 from serving.worker import Worker
 from tests.serving.conftest import served
 from tests.serving.material import VERSION
@@ -122,23 +122,35 @@ def test_a_sound_model_passes_the_verification(real):
     verify(parts.store.blobs, files_of(parts, package))
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "why"),
-    [
-        ("classes", ["a", "b"], "answers 10 classes, the manifest names 2"),
-        ("architecture", {"num_filters": 5}, "do not fit the architecture"),
-        ("architecture", {"num_filters": 100_000}, "do not fit the architecture"),
-        ("architecture", {"nonsense": 1}, "TypeError"),
-        ("preprocessing", {"mean": [0.9]}, "answers the golden batch otherwise"),
-    ],
-)
-def test_a_manifest_that_lies_is_found_out_before_it_goes_live(real, key, value, why):
-    parts, package = real
+def lying(package, key, value) -> str:
     told = json.loads(package.manifest)
     told[key] = told[key] | value if isinstance(value, dict) else value
-    bad = package.model_copy(update={"manifest": json.dumps(told)})
+    return json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "why"),
+    [
+        ("classes", ["a", "b"], ValueError, "answers 10 classes, the manifest names 2"),
+        ("architecture", {"num_filters": 5}, ValueError, "do not fit the architecture"),
+        ("architecture", {"num_filters": 100_000}, ValueError, "do not fit the architecture"),
+        ("architecture", {"nonsense": 1}, TypeError, "nonsense"),
+        ("preprocessing", {"mean": [0.9]}, ValueError, "answers the golden batch otherwise"),
+    ],
+)
+def test_a_manifest_that_lies_is_found_out(real, tmp_path, key, value, error, why):
+    parts, package = real
+    manifest = tmp_path / "model.json"
+    manifest.write_text(lying(package, key, value))
+    with pytest.raises(error, match=why):
+        check(parts.store.blobs.path(package.model), manifest, parts.store.blobs.path(package.golden))
+
+
+def test_a_model_whose_manifest_lies_does_not_go_live(real):
+    parts, package = real
+    bad = package.model_copy(update={"manifest": lying(package, "architecture", {"nonsense": 1})})
     _, verdict = parts.completion.register(bad, "a test")
-    assert not verdict.promote and "it does not work: " in verdict.why and why in verdict.why
+    assert not verdict.promote and "it does not work: " in verdict.why and "TypeError" in verdict.why
     assert parts.deployments.get("main")["model_id"] is None
 
 
