@@ -118,7 +118,7 @@ class Tokens:
             return [dict(row._mapping) for row in connection.execute(select(*shown).order_by(tables.token.c.id))]
 
     def first(self, folder: Path) -> bool:
-        """On a new store one token a role, each in a file that only its owner reads; whether the store was new."""
+        """One token a role that has none here, each in a file that only its owner reads; whether any was made."""
         missing = [role for role in FIRST if not self._knows(folder / role)]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for role in missing:
