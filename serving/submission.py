@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from serving.database import added
 from serving.jobs import Queue
-from serving.sweeps import BadSweep, Check, Plan, plan, read_json, search
+from serving.searches import search
+from serving.sweeps import BadSweep, Check, Plan, plan, read_json
 from serving.tables import job, sweep
 from serving.workers import Workers
 
@@ -59,10 +60,9 @@ class Submission:
     def _searching(self, found: Plan, tune: Any, declared: Sequence[str]) -> list[str]:
         if found.size != 1:
             raise BadSweep("a search takes single values beside tune: lists of values are what tune.space is for")
-        if not isinstance(tune, dict) or not isinstance(space := tune.get("space"), list):
+        space = tune.get("space") if isinstance(tune, dict) else None
+        if not (isinstance(space, list) or space == "auto"):
             raise BadSweep('tune: write {"tune": {"space": ["optimizers.lr=tag(log, interval(1e-4, 1e-1))"]}}')
-        if not all(isinstance(line, str) for line in space):
-            raise BadSweep("tune.space: each line is a text")
         tuning = {key: value for key, value in tune.items() if key != "space"}
         line = found.jobs()[0] + search(space, tuning)
         try:

@@ -11,9 +11,8 @@ from functools import cache
 from typing import Any
 
 from models.checks import check as check_configuration
-from utils.build import ConfigurationError
-from utils.configuration import composed, known_keys, option
-from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared, sweep
+from utils.configuration import composed, known_keys
+from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared
 from utils.signature import nearest
 
 Value = str | int | float | bool | None
@@ -48,7 +47,10 @@ ALLOWED = (
     "callback", "callback.*",
     "tune.*",
 )  # fmt: skip
-NEVER = ("callback.store", "callback.store.*")  # a job's model goes where the job came from
+NEVER = (
+    "callback.store", "callback.store.*",  # a job's model goes where the job came from
+    "tune.address", "tune.token",  # a cluster is the worker's
+)  # fmt: skip
 # No slash but in figures (val/accuracy), no colon but in times, nothing that a grammar reads.
 WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+|(train|val|test)/[A-Za-z0-9_]{1,64}"
 KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,7}"
@@ -141,7 +143,7 @@ def check_declared(declared: Sequence[str]) -> None:
     """Raises BadSweep where a worker's own overrides would be refused in a job, or fit no configuration."""
     for text in declared:
         key, equals, value = text.lstrip("+").partition("=")
-        _refuse_forbidden(text[:80], key)
+        refuse_forbidden(text[:80], key)
         if not equals or "${" in value:
             raise BadSweep(f"{text[:80]}: a worker declares overrides as KEY=VALUE, without interpolation")
     try:
@@ -159,7 +161,7 @@ def _known(asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         if key in wanted:
             raise BadSweep(f"{name} and another name of it are both given")
         if key in every_key():
-            _refuse_forbidden(name, key)
+            refuse_forbidden(name, key)
             wanted[key] = value
         else:
             _refuse_hostile(name)
@@ -188,7 +190,8 @@ def _refuse_hostile(name: str) -> None:
         raise BadSweep(f"{name[:80]!r} is no key: write letters, digits, '_' and '.'")
 
 
-def _refuse_forbidden(name: str, key: str) -> None:
+def refuse_forbidden(name: str, key: str) -> None:
+    """Raises BadSweep for a key that no job may set. name: as it was given."""
     _refuse_hostile(key)
     if not allowed(key):
         raise BadSweep(f"{name}: jobs must not set this key: where things lie is the worker's own business")
@@ -199,11 +202,12 @@ def _values(key: str, given: Any) -> list[Value]:
     if not values:
         raise BadSweep(f"{key}: the list is empty")
     for value in values:
-        _refuse_value(key, value)
+        refuse_value(key, value)
     return list(dict.fromkeys(values)) if len({type(value) for value in values}) == 1 else values
 
 
-def _refuse_value(key: str, value: Any) -> None:
+def refuse_value(key: str, value: Any) -> None:
+    """Raises BadSweep for what is no single value, or names a place, or is more than a word."""
     if isinstance(value, dict | list):
         raise BadSweep(f"{key}: a value is a number, a word, true, false or null")
     if isinstance(value, str) and not re.fullmatch(WORD, value):
@@ -229,7 +233,7 @@ def _composing(asked: Plan, declared: Sequence[str], check: Check) -> Plan:
     """
     groups = {key: values for key, values in asked.choices.items() if (CONFIGURATION / key).is_dir()}
     for key, values in groups.items():
-        _refuse_option(key, values)
+        refuse_option(key, values)
     bases = Plan(groups).jobs()
     unknown, kept = dict(asked.unknown), dict(groups)
     for key, values in asked.choices.items():
@@ -247,7 +251,8 @@ def _composing(asked: Plan, declared: Sequence[str], check: Check) -> Plan:
     return Plan({key: kept[key] for key in asked.choices if key in kept}, unknown)
 
 
-def _refuse_option(group: str, values: Sequence[Value]) -> None:
+def refuse_option(group: str, values: Sequence[Value]) -> None:
+    """Raises BadSweep for what is no option of a group, or none that a job may choose."""
     for value in values:
         text = spelt(value)
         if f"{group}.{text}" in NEVER:
@@ -267,28 +272,3 @@ def spelt(value: Value) -> str:
     if isinstance(value, str):
         return f"'{value}'" if ":" in value or value == "" else value
     return repr(value)
-
-
-def search(space: Sequence[str], tuning: Mapping[str, Any], limit: int = 64) -> list[str]:
-    """The overrides of a job that searches: Hydra's sweep words over allowed keys, and values of `tune`."""
-    if not 0 < len(space) <= limit:
-        raise BadSweep(f"tune.space has {len(space)} lines: use 1 to {limit}")
-    keys = option("tune", "default")
-    for text in space:
-        _refuse_space(text)
-    for key, value in tuning.items():
-        if key not in keys or key == "space":
-            raise BadSweep(f"tune.{key}: there is no such key; {nearest(key, list(keys))}")
-        _refuse_value(f"tune.{key}", value)
-    lines = ",".join('"' + text.replace("\\", "").replace('"', "'") + '"' for text in space)
-    return ["trainer.tune=true", f"tune.space=[{lines}]", *(f"tune.{key}={spelt(v)}" for key, v in tuning.items())]
-
-
-def _refuse_space(text: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.]+=[A-Za-z0-9_.,+()\- ]{1,400}", text):
-        raise BadSweep(f"{text[:80]!r}: write such as optimizers.lr=tag(log, interval(1e-4, 1e-1))")
-    try:
-        key = str(sweep(text)["key"])
-    except ConfigurationError as error:
-        raise BadSweep(str(error)) from error
-    _refuse_forbidden(key, key)

@@ -51,6 +51,8 @@ def add_submission(routes: Routes, submission: Submission) -> None:
     ) -> dict[str, Any]:
         """A job for each combination of the JSON's lists; `{"tune": {"space": […]}}` is one job that searches.
 
+        Keys of `tune` that are lists on a command line (objective, mode, constraints, when, auto) are lists here, too.
+
         dry_run: only tells how many jobs that would be, and which keys are not understood.
         """
         if dry_run:

@@ -1,13 +1,10 @@
 """A dropped JSON becomes jobs: what is allowed, what is reported, what is refused."""
 
-import json
-
 import pytest
 
-from serving.sweeps import BadSweep, plan, read_json, search
+from serving.sweeps import BadSweep, plan, read_json
 from tuning.checks import check_line
 
-RATE = "optimizers.lr=tag(log, interval(1e-4, 1e-1))"
 GRID = {
     "EPOCHS": 1,
     "BATCH_SIZE": 10,
@@ -85,6 +82,8 @@ def test_the_size_is_known_before_anything_is_expanded():
         "trainer.accelerator",
         "logger",
         "callback.store",
+        "tune.address",
+        "tune.token",
         "serving.port",
         "active",
     ],
@@ -148,32 +147,6 @@ def test_a_value_that_no_job_can_run_is_refused_with_its_key(asked, why):
         plan(asked, check=check_line)
 
 
-@pytest.mark.parametrize(
-    ("space", "tuning", "why"),
-    [
-        (RATE, {"trials": "many"}, "tune.trials='many'"),
-        (RATE, {"trials": 0}, "tune.trials=0"),
-        (RATE, {"scheduler": "nope"}, "tune.scheduler='nope'"),
-        (RATE, {"searcher": "nope"}, "tune.searcher='nope'"),
-        ("optimizers.lr=interval(3,1)", {}, "3.0 is not below 1.0"),
-        ("models.nope=choice(1,2)", {}, "models.nope: there is no such key"),
-        ("optimizers.lr=choice(abc,def)", {}, "optimizers.lr='abc'"),
-    ],
-)
-def test_a_search_that_could_not_begin_is_refused(space, tuning, why):
-    with pytest.raises(ValueError, match=why):
-        check_line(search([space], tuning), [])
-
-
-def test_a_search_that_could_not_begin_is_no_job(open_parts):
-    parts = open_parts(check=check_line)
-    with pytest.raises(BadSweep, match="tune.trials=0"):
-        parts.submission.submit(json.dumps({"tune": {"space": [RATE], "trials": 0}}), "main", "a test")
-    assert parts.queue.every() == []
-    asked = {"EPOCHS": 2, "tune": {"space": [RATE], "trials": 2, "objective": "val/accuracy"}}
-    assert parts.submission.submit(json.dumps(asked), "main", "a test")["size"] == 1
-
-
 def test_a_figure_is_no_place():
     asked = {"callback": "early_stopping", "callback.stopping_metric": "val/accuracy"}
     assert plan(asked).jobs() == [["callback=early_stopping", "callback.stopping_metric=val/accuracy"]]
@@ -199,16 +172,3 @@ def test_a_figure_is_no_place():
 def test_a_json_that_cannot_be_meant_is_refused(text, why):
     with pytest.raises(BadSweep, match=why):
         read_json(text)
-
-
-def test_a_search_is_one_job_in_hydras_words_over_allowed_keys(hydra_parse):
-    lines = search(["optimizers.lr=tag(log, interval(1e-4, 1e-1))", "models.num_filters=choice(8,16)"], {"trials": 4})
-    assert lines[0] == "trainer.tune=true" and lines[-1] == "tune.trials=4"
-    assert hydra_parse(lines[1]).value() == [
-        "optimizers.lr=tag(log, interval(1e-4, 1e-1))", "models.num_filters=choice(8,16)"
-    ]  # fmt: skip
-    for bad in ("datamodule.root=choice(a,b)", "optimizers.lr=0.1", "models._target_=choice(a,b)", "x"):
-        with pytest.raises(BadSweep):
-            search([bad], {})
-    with pytest.raises(BadSweep, match=r"tune\.trial: there is no such key"):
-        search(["optimizers.lr=interval(0.1,1)"], {"trial": 4})
