@@ -18,6 +18,14 @@ NEWEST = "0004"
 AWAY = (OperationalError, InterfaceError, PoolTimeout)  # a database that is down, starts again, or is too busy
 NO_ANSWER = "the database does not answer"
 ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres; SQLite has one writer anyway
+# Of a connection to Postgres where its URL says nothing else: a machine that is gone without a word is noticed.
+POSTGRES = {
+    "connect_timeout": "5",  # seconds
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",  # milliseconds for which what was sent may stay unacknowledged
+}
 
 # Older versions can corrupt a database in WAL mode when two connections write and checkpoint at once (fixed in 3.51.3).
 WAL_IS_SOUND = sqlite3.sqlite_version_info >= (3, 51, 3)
@@ -73,7 +81,8 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url)
     try:
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=8, pool_pre_ping=True)
+        full = parsed.set(drivername="postgresql+psycopg", query=POSTGRES | dict(parsed.query))
+        return create_engine(full, pool_size=8, pool_pre_ping=True)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise ValueError("Postgres needs psycopg: pip install -r requirements-postgres.txt") from error
 

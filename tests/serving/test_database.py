@@ -1,5 +1,6 @@
 """The schema on both databases, and what a transaction promises."""
 
+import socket
 import sqlite3
 
 import pytest
@@ -95,3 +96,20 @@ def test_sqlite_is_as_safe_as_its_version_allows(tmp_path):
 def test_a_database_that_is_not_there_is_named(tmp_path, url):
     with pytest.raises(ValueError, match=r"serving\.database="):
         Database(tmp_path, url)
+
+
+def test_a_machine_that_takes_connections_and_says_nothing_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setitem(module.POSTGRES, "connect_timeout", "2")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://somebody@127.0.0.1:{silent.getsockname()[1]}/store?sslmode=disable"
+        with pytest.raises(ValueError, match=r"cannot be opened: .*timeout"):
+            Database(tmp_path, url)
+
+
+def test_the_url_says_how_long_it_is_waited_for_postgres(postgres, tmp_path):
+    for more, seconds in (("", "5"), ("&connect_timeout=9", "9")):
+        opened = Database(tmp_path, postgres + more)
+        with opened.engine.connect() as connection:
+            said = connection.connection.driver_connection.info.get_parameters()
+        opened.close()
+        assert said["connect_timeout"] == seconds and said["tcp_user_timeout"] == "30000"
