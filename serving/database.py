@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,12 @@ class Database:
             if self.file is None:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})"))
             yield connection
+
+    def now(self, connection: Connection) -> float:
+        """The time of the one clock that all servers of this database go by: Postgres's own, or this process's."""
+        if self.file is not None:
+            return time.time()
+        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def close(self) -> None:
         self.engine.dispose()

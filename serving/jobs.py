@@ -5,11 +5,13 @@ many attempts. A measuring that went wrong is queued again, too, and rests befor
 job's fence; whoever writes with a former one is late and gets Late.
 """
 
+import math
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Update, and_, func, insert, or_, select, update
 
 from serving.database import Database, added
 from serving.faults import step
@@ -26,7 +28,7 @@ class Late(ValueError):
 
 
 class Queue:
-    """The jobs of a store. Times are those of the server alone, so that no worker's clock matters.
+    """The jobs of a store. Leases go by `Database.now` alone: no worker's clock matters, nor which server it asks.
 
     rest_seconds: before the second attempt at a measuring that went wrong, before the third twice as long, and so on.
     """
@@ -34,6 +36,7 @@ class Queue:
     def __init__(self, database: Database, lease_seconds: float = 30.0, max_attempts: int = 3) -> None:
         self.database, self.lease_seconds, self.max_attempts = database, lease_seconds, max_attempts
         self.rest_seconds = 30.0
+        self._looking, self._looked = threading.Lock(), -math.inf
 
     def add(self, connection: Connection, kind: str, endpoint: str, overrides: Sequence[str], **facts: Any) -> int:
         """A queued job; its number. facts: sweep_id, subject_id, for_id, priority."""
@@ -44,19 +47,16 @@ class Queue:
     def claim(self, worker_id: int) -> dict[str, Any] | None:
         """The next job, leased to this worker; None where nothing waits. Higher priority first, then the older one."""
         self.expire()
-        rested = or_(job.c.rests_until.is_(None), job.c.rests_until <= time.time())
-        waiting = select(job.c.id).where(job.c.state == "queued", rested)
-        waiting = waiting.order_by(job.c.priority.desc(), job.c.id).limit(1)
         while True:
             with self.database.write() as connection:
-                number = connection.execute(waiting).scalar()
+                now = self.database.now(connection)
+                number = connection.execute(_waiting(now)).scalar()
                 if number is None:
                     return None
-                if connection.execute(self._leased(number, worker_id)).rowcount == 1:
+                if connection.execute(self._leased(number, worker_id, now)).rowcount == 1:
                     return dict(connection.execute(select(job).where(job.c.id == number)).one()._mapping)
 
-    def _leased(self, number: int, worker_id: int) -> Update:
-        now = time.time()
+    def _leased(self, number: int, worker_id: int, now: float) -> Update:
         return (
             update(job)
             .where(job.c.id == number, job.c.state == "queued")
@@ -75,8 +75,8 @@ class Queue:
     def progress(self, number: int, fence: int, worker_id: int, events: Sequence[dict[str, Any]]) -> bool:
         """Renews the lease and keeps what was reported, once however often it is sent; whether to stop. Raises Late."""
         with self.database.write() as connection:
-            mine = self.mine(number, fence, worker_id)
-            if connection.execute(mine.values(lease_until=time.time() + self.lease_seconds)).rowcount != 1:
+            until = self.database.now(connection) + self.lease_seconds
+            if connection.execute(self.mine(number, fence, worker_id).values(lease_until=until)).rowcount != 1:
                 raise Late(f"job {number} is no longer yours (fence {fence}): stop working on it")
             of_attempt = and_(job_event.c.job_id == number, job_event.c.fence == fence)
             last = connection.execute(select(func.max(job_event.c.seq)).where(of_attempt)).scalar() or 0
@@ -103,12 +103,13 @@ class Queue:
         A measuring is tried again after a rest, as often as other jobs: a decision waits for it, another worker may
         have the images that this one lacks, and it costs minutes, not hours.
         """
-        said, now = error[-LONGEST_ERROR:], time.time()
+        said = error[-LONGEST_ERROR:]
         again = self.mine(number, fence, worker_id).where(
             job.c.kind == "evaluate", job.c.attempt < job.c.max_attempts, ~job.c.cancel_requested
         )
-        rest = {"lease_until": None, "rests_until": now + self.rest_seconds * job.c.attempt}
         with self.database.write() as connection:
+            now = self.database.now(connection)
+            rest = {"lease_until": None, "rests_until": now + self.rest_seconds * job.c.attempt}
             if connection.execute(again.values(state="queued", error=said, **rest)).rowcount == 1:
                 return "queued"
             self._end(connection, number, fence, worker_id, state="failed", error=said, ended=now)
@@ -185,16 +186,40 @@ class Queue:
             raise Late(f"job {number} is {state}: only one that waits has a priority to change")
         return priority
 
-    def grace(self) -> None:
-        """A fresh lease for all that run: after a pause of the server its workers shall be heard first."""
+    def expire(self) -> int:
+        """Takes jobs from workers that were not heard of: again into the queue, or ended; how many.
+
+        Where the last look of this process was not within half a lease, none is taken and all that run get a fresh
+        lease: the process or the database was away and nobody could be heard, or the clock was set, or this is the
+        first look. A worker that lives renews its lease well before half of it is over.
+        """
+        if not self._looking.acquire(blocking=False):
+            return 0  # another thread looks
+        try:
+            return self._expired()
+        finally:
+            self._looking.release()
+
+    def _expired(self) -> int:
+        with self.database.read() as connection:
+            now = self.database.now(connection)
+            lost = connection.execute(select(func.count()).select_from(job).where(_lost(now))).scalar()
+        was_there = 0 <= now - self._looked <= self.lease_seconds / 2
+        taken = 0
+        if not was_there:
+            self._grace()
+        elif lost:
+            taken = self._take(now)
+        self._looked = now  # not before: who cannot write now shall find the same again
+        return taken
+
+    def _grace(self) -> None:
+        """A fresh lease for all that run: their workers shall be heard first."""
         with self.database.write() as connection:
-            until = time.time() + self.lease_seconds
+            until = self.database.now(connection) + self.lease_seconds
             connection.execute(update(job).where(job.c.state == "running").values(lease_until=until))
 
-    def expire(self) -> int:
-        """Takes jobs from workers that were not heard of: again into the queue, or ended; how many."""
-        now = time.time()
-        lost = and_(job.c.state == "running", job.c.lease_until < now)
+    def _take(self, now: float) -> int:
         silent = "its worker was not heard of any more"
         given_up = {"state": "dead", "ended": now, "error": f"{silent}, at the last of its attempts"}
         endings: list[tuple[Any, dict[str, Any]]] = [
@@ -202,13 +227,10 @@ class Queue:
             (job.c.attempt >= job.c.max_attempts, given_up),
             (job.c.attempt < job.c.max_attempts, {"state": "queued", "error": silent}),
         ]
-        with self.database.read() as connection:
-            if connection.execute(select(func.count()).select_from(job).where(lost)).scalar() == 0:
-                return 0
         taken: list[int] = []
         with self.database.write() as connection:
             for when, values in endings:
-                ended = update(job).where(lost, when).values(lease_until=None, **values).returning(job.c.id)
+                ended = update(job).where(_lost(now), when).values(lease_until=None, **values).returning(job.c.id)
                 taken += connection.execute(ended).scalars()
             for number in taken:
                 tell(connection, number)
@@ -257,6 +279,18 @@ class Queue:
             self._row(connection, number)
             rows = connection.execute(query.order_by(job_event.c.fence, job_event.c.seq).limit(limit))
             return [dict(row._mapping) for row in rows]
+
+
+def _waiting(now: float) -> Select[int]:
+    """The job that is next."""
+    rested = or_(job.c.rests_until.is_(None), job.c.rests_until <= now)
+    waiting = select(job.c.id).where(job.c.state == "queued", rested)
+    return waiting.order_by(job.c.priority.desc(), job.c.id).limit(1)
+
+
+def _lost(now: float) -> ColumnElement[bool]:
+    """Jobs whose workers were not heard of for a lease."""
+    return and_(job.c.state == "running", job.c.lease_until < now)
 
 
 def _newest_figures(connection: Connection, jobs: Sequence[int]) -> dict[tuple[int, int], Any]:

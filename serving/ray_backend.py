@@ -56,7 +56,6 @@ def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: 
     """Serves until it is stopped. announce: is called with the address when all replicas answer. Raises ValueError."""
     settings = parts.settings
     held = hold(parts.store.root)
-    parts.queue.grace()
     port, workers = settings.port or _free_port(settings.host), list["Worker"]()
     try:
         with _replicas(settings, port, rule, engine, parts.submission.check):

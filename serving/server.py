@@ -42,7 +42,6 @@ def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
     """Serves until it is stopped. announce: is called with the address when it listens."""
     settings = parts.settings
     held = hold(parts.store.root)
-    parts.queue.grace()
     workers: list[Worker] = []
 
     def ready(port: int) -> None:

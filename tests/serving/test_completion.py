@@ -174,6 +174,7 @@ def test_a_measuring_that_a_person_cancels_leaves_the_decision_to_a_person(parts
     if when != "it waits":
         parts.queue.lease_seconds = 30.0 if when == "it runs" else -1.0
         job, worker = claimed_evaluation(parts)
+        parts.queue.lease_seconds = 30.0
     parts.queue.cancel(number)
     if when == "it runs":
         assert why(parts, new) == NOT_MEASURED

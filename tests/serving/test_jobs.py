@@ -2,10 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import update
 
 from serving.jobs import Late, Queue
+from serving.tables import job
 from tests.serving.material import VERSION
 
 
@@ -31,10 +34,10 @@ def add(queue, *priorities) -> list[int]:
 
 def expired(queue, worker_id):
     """A job whose lease has run out."""
-    queue.lease_seconds = -1.0
-    job = queue.claim(worker_id)
-    queue.lease_seconds = 30.0
-    return job
+    claimed = queue.claim(worker_id)
+    with queue.database.write() as connection:
+        connection.execute(update(job).where(job.c.id == claimed["id"]).values(lease_until=0.0))
+    return claimed
 
 
 def test_higher_priority_comes_first_then_the_older_job(queue, worker_id):
@@ -137,16 +140,74 @@ def test_a_measuring_that_somebody_cancels_is_not_tried_again(queue, worker_id):
     assert failed(queue, job, worker_id) == "failed"
 
 
-def test_progress_renews_the_lease_and_after_a_pause_of_the_server_all_get_time(queue, worker_id):
+def test_progress_renews_the_lease(queue, worker_id):
     (number,) = add(queue, 0)
     job = expired(queue, worker_id)
     queue.progress(number, job["fence"], worker_id, [])
     assert queue.expire() == 0 and queue.get(number)["lease_until"] > time.time()
-    queue.lease_seconds = -1.0
-    queue.progress(number, job["fence"], worker_id, [])
-    queue.lease_seconds = 30.0
-    queue.grace()
-    assert queue.expire() == 0
+
+
+@pytest.fixture
+def clock(queue, monkeypatch) -> list[float]:
+    """The time of the servers, to be set."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(queue.database, "now", lambda connection: now[0])
+    return now
+
+
+def silence(clock, *queues) -> int:
+    """More than a lease goes by, in which servers look as they do; the jobs that were taken."""
+    taken = 0
+    for _ in range(6):
+        clock[0] += queues[0].lease_seconds / 4
+        taken += sum(queue.expire() for queue in queues)
+    return taken
+
+
+@pytest.mark.parametrize("seconds", [40.0, 3600.0, -3600.0])
+def test_a_clock_that_is_set_or_a_pause_takes_no_job_from_a_worker_and_keeps_none_that_is_lost(
+    queue, worker_id, clock, seconds
+):
+    (number,) = add(queue, 0)
+    queue.claim(worker_id)
+    clock[0] += seconds
+    assert queue.expire() == 0 and queue.get(number)["state"] == "running"
+    assert silence(clock, queue) == 1 and queue.get(number)["state"] == "queued"
+
+
+def test_no_server_of_several_takes_a_job_because_the_clock_was_set(queue, worker_id, clock):
+    (number,) = add(queue, 0)
+    queues = [Queue(queue.database), Queue(queue.database)]
+    queues[0].claim(worker_id)
+    assert queues[1].expire() == 0
+    clock[0] += 3600.0
+    assert [one.expire() for one in reversed(queues)] == [0, 0]
+    assert silence(clock, *queues) == 1 and queue.get(number)["attempt"] == 1
+
+
+def test_a_server_that_begins_hears_the_workers_first(queue, worker_id, clock):
+    add(queue, 0)
+    queue.claim(worker_id)
+    clock[0] += 3600.0
+    assert Queue(queue.database).expire() == 0
+
+
+def test_who_looks_while_another_thread_gives_fresh_leases_takes_no_job(queue, worker_id, clock, monkeypatch):
+    add(queue, 0)
+    queue.claim(worker_id)
+    clock[0] += 3600.0
+    grace, meanwhile = queue._grace, list[int]()
+    monkeypatch.setattr(queue, "_grace", lambda: (meanwhile.append(queue.expire()), grace()))
+    assert queue.expire() == 0 and meanwhile == [0]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_servers_of_one_postgres_go_by_its_clock(queue, worker_id, monkeypatch):
+    (number,) = add(queue, 0)
+    monkeypatch.setattr("serving.database.time", SimpleNamespace(time=lambda: 0.0))
+    monkeypatch.setattr("serving.jobs.time", SimpleNamespace(time=lambda: 0.0))
+    queue.claim(worker_id)
+    assert abs(queue.get(number)["lease_until"] - queue.lease_seconds - time.time()) < 3600
 
 
 def test_what_is_reported_twice_is_kept_once_in_order(queue, worker_id):
