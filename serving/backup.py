@@ -11,42 +11,65 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from serving.blobs import SHA256, Blobs
 from serving.database import NEWEST, Database, version
-from serving.feedback_files import FEEDBACK, IMAGES, Shelf
+from serving.feedback_files import FEEDBACK, Shelf
 from serving.settings import NAME
-from serving.tables import metadata, token
+from serving.store import referenced
+from serving.tables import feedback, metadata, token
 from utils.files import sync_folder
 
 FACTS, ROWS, FILES = "store.json", "rows", "blobs"
 MOST_ROWS = 500  # inserted at a time
 
 
-def backup(root: Path, database: Database, file: Path) -> str:
-    """Writes the rows of one consistent view and every file of the store; says what was saved.
+Named = dict[str, Path]  # a file's name in the archive, and where it lies
 
-    The rows come first: files are never changed, so those that the rows name are all there.
+
+def backup(root: Path, database: Database, file: Path) -> str:
+    """Writes the rows of one consistent view and every file that they name; says what was saved, and what is missing.
+
+    Nobody gives up files of models meanwhile; where an image that was corrected is deleted, it begins again.
     """
     part = file.with_name(file.name + ".part")
     try:
-        with tarfile.open(part, "w") as archive:
-            count = _add_rows(archive, database)
-            blobs = sorted((root / FILES).glob("*/*"))
-            images = sorted((root / FEEDBACK).glob(f"*/{IMAGES}/*.png"))
-            for blob in blobs:
-                archive.add(blob, f"{FILES}/{blob.name}")
-            for image in images:
-                archive.add(image, f"{FEEDBACK}/{image.parent.parent.name}/{image.name}")
+        with Blobs(root).kept():
+            count, named, missing = _settled(part, root, database)
         part.replace(file)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync_folder(file.absolute().parent)
-    return f"{count:,} rows and {len(blobs) + len(images):,} files in {file}"
+    lacking = f"; missing in the store, as python -m serving check says: {', '.join(missing)}" if missing else ""
+    return f"{count:,} rows and {len(named) - len(missing):,} files in {file}{lacking}"
 
 
-def _add_rows(archive: tarfile.TarFile, database: Database) -> int:
+def _settled(part: Path, root: Path, database: Database) -> tuple[int, Named, list[str]]:
+    """As `_written`; once more where files are missing that were not missing before."""
+    before: list[str] = []
+    while (found := _written(part, root, database))[2] != before:
+        before = found[2]
+    return found
+
+
+def _written(part: Path, root: Path, database: Database) -> tuple[int, Named, list[str]]:
+    """The number of rows, the files that they name, and those of them that are not there."""
+    with tarfile.open(part, "w") as archive:
+        count, named = _add_rows(archive, root, database)
+        missing = [name for name, place in sorted(named.items()) if not _added(archive, name, place)]
+    return count, named, missing
+
+
+def _added(archive: tarfile.TarFile, name: str, place: Path) -> bool:
+    """Whether a file is there."""
+    try:
+        archive.add(place, name)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _add_rows(archive: tarfile.TarFile, root: Path, database: Database) -> tuple[int, Named]:
     count = 0
-    facts = {"schema": version(database.engine)}
-    _add(archive, FACTS, json.dumps(facts))
+    _add(archive, FACTS, json.dumps({"schema": version(database.engine)}))
     with database.read() as connection:
         if database.file is None:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
@@ -54,7 +77,16 @@ def _add_rows(archive: tarfile.TarFile, database: Database) -> int:
             rows = [json.dumps(dict(row._mapping)) for row in connection.execute(select(table))]
             _add(archive, f"{ROWS}/{table.name}.jsonl", "\n".join(rows))
             count += len(rows)
-    return count
+        return count, _named(connection, root)
+
+
+def _named(connection: Connection, root: Path) -> Named:
+    """The files that the rows of one view name."""
+    blobs, images = Blobs(root), select(feedback.c.endpoint, feedback.c.file_sha256).distinct()
+    named = {f"{FILES}/{sha}": blobs.path(sha) for sha in referenced(connection)}
+    for endpoint, sha in connection.execute(images):
+        named[f"{FEEDBACK}/{endpoint}/{sha}.png"] = Shelf(root / FEEDBACK / endpoint).path(sha)
+    return named
 
 
 def _add(archive: tarfile.TarFile, name: str, content: str) -> None:

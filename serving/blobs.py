@@ -5,7 +5,8 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,10 @@ class WrongOffset(ValueError):
         self.offset = offset
 
 
+class Busy(ValueError):
+    """Files are being copied or given up by somebody else."""
+
+
 class Full(OSError):
     """No room is left on the disk."""
 
@@ -41,7 +46,7 @@ class Blobs:
     """Files below `root/blobs`, named by the sha256 of their content."""
 
     def __init__(self, root: Path) -> None:
-        self.folder, self.parts = root / BLOBS, root / "parts"
+        self.folder, self.parts, self.lock = root / BLOBS, root / "parts", root / "files.lock"
         for folder in (self.folder, self.parts):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -90,6 +95,23 @@ class Blobs:
             while piece := source.read(PIECE):
                 part.write(piece)
             part.finish(length)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While nobody gives up files, in any process; waits for who does."""
+        with self.lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def given_up(self) -> Iterator[None]:
+        """While nobody else keeps or gives up files, in any process. Raises Busy."""
+        with self.lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy("a backup is being made, or files are being given up: try again when it is done") from None
+            yield
 
     def prune(self, wanted: Iterable[str], older_than: float = DAY) -> list[str]:
         """Deletes blobs that nothing refers to and parts that nobody goes on with, once they are old; their names."""

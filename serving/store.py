@@ -178,30 +178,39 @@ class Store:
     def prune(self, keep: int, reach: int, actor: str, even_within_reach: bool = False) -> list[str]:
         """Gives up the files of all but each name's `keep` newest models; their rows stay. Answers what was given up.
 
-        The live model always stays, and those within a rollback's reach do unless even_within_reach.
+        The live model always stays; those within a rollback's reach do unless
+        even_within_reach. Raises Busy while a backup is made.
         """
+        with self.blobs.given_up():
+            gone = self._given_up(keep, 0 if even_within_reach else reach, actor)
+            with self.database.alone() as connection:  # now that nothing can bring the rows back that named the files
+                self.blobs.prune(referenced(connection))
+        return [f"{row.name} {row.version}" for row in gone]
+
+    def _given_up(self, keep: int, reach: int, actor: str) -> list[Row[Any]]:
+        """The models that need their files no more; marked."""
         with self.database.alone() as connection:
-            stays = self.within_reach(connection, 0 if even_within_reach else reach)
+            stays = self.within_reach(connection, reach)
             rows = connection.execute(select(model).where(model.c.pruned.is_(None)).order_by(model.c.id.desc())).all()
             stays |= {row.id for name in {row.name for row in rows} for row in _of(rows, name)[:keep]}
             gone = [row for row in rows if row.id not in stays]
             for row in gone:
                 connection.execute(update(model).where(model.c.id == row.id).values(pruned=time.time()))
                 append(connection, actor, "prune", f"the files of {row.name} {row.version}", from_id=row.id)
-        with self.database.alone() as connection:  # now that nothing can bring the rows back that named the files
-            self.blobs.prune(self._referenced(connection))
-        return [f"{row.name} {row.version}" for row in gone]
+        return gone
 
     def damaged(self) -> list[str]:
         """The files that models need and that are missing or hold something else."""
         with self.database.read() as connection:
-            return sorted(sha for sha in self._referenced(connection) if self.blobs.corrupt(sha))
+            return sorted(sha for sha in referenced(connection) if self.blobs.corrupt(sha))
 
-    def _referenced(self, connection: Connection) -> set[str]:
-        rows = connection.execute(select(model).where(model.c.pruned.is_(None))).all()
-        predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_([row.id for row in rows]))
-        named = {getattr(row, column) for row in rows for column in FILES}
-        return {sha for sha in named | set(connection.execute(predictions).scalars()) if sha}
+
+def referenced(connection: Connection) -> set[str]:
+    """The files that models need, by their sha256."""
+    rows = connection.execute(select(model).where(model.c.pruned.is_(None))).all()
+    predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_([row.id for row in rows]))
+    named = {getattr(row, column) for row in rows for column in FILES}
+    return {sha for sha in named | set(connection.execute(predictions).scalars()) if sha}
 
 
 def require_whole(blobs: Blobs, files: Files) -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from serving.batching import Unavailable
-from serving.blobs import Full, WrongOffset
+from serving.blobs import Busy, Full, WrongOffset
 from serving.database import AWAY, NO_ANSWER
 from serving.deployments import Conflict
 from serving.jobs import Late
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 STATUS: dict[type[Exception], int] = {
     LookupError: 404,
     Late: 409,
+    Busy: 409,
     Conflict: 409,
     OtherVersion: 409,
     WrongOffset: 409,

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from serving import backup as backup_module
 from serving.backup import backup, restore
+from serving.blobs import Busy
 from serving.deployments import Conflict
 from serving.package import BadCandidate, Package
 from serving.parts import assemble
@@ -156,6 +158,58 @@ def everything(parts, table):
         return connection.execute(select(table).order_by(table.c.id)).all()
 
 
+def restored(parts, tmp_path):
+    """What a backup of the store holds, in a store of its own."""
+    fresh = assemble(ServingSettings(root=str(tmp_path / "new")), parts.completion.rule, "v", parts.store._verify)
+    restore(fresh.store.root, fresh.database, tmp_path / "backup.tar")
+    return fresh
+
+
+def meanwhile(monkeypatch, act):
+    """Once, when a backup has written its rows and not yet its files."""
+    added, left = backup_module._added, [act]
+    monkeypatch.setattr(backup_module, "_added", lambda *entry: (left and left.pop()(), added(*entry))[1])
+
+
+def test_no_file_is_given_up_while_a_backup_is_made(parts, tmp_path, monkeypatch):
+    for seed in (1, 2):
+        register(parts, seed / 10, seed)
+    make_old(parts)
+
+    def prune():
+        with pytest.raises(Busy, match="a backup is being made"):
+            parts.store.prune(keep=0, reach=0, actor="me")
+
+    meanwhile(monkeypatch, prune)
+    backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    fresh = restored(parts, tmp_path)
+    assert fresh.store.damaged() == [] and len(fresh.store.every()) == 2
+    fresh.database.close()
+    assert parts.store.prune(keep=0, reach=0, actor="me") == ["main 1"]
+
+
+def test_a_backup_begins_again_where_a_corrected_image_is_deleted_meanwhile(parts, tmp_path, monkeypatch):
+    register(parts, 0.5, 1)
+    row = parts.feedback.add("main", picture(), "0" * 64, None, "a", "me")
+    meanwhile(monkeypatch, lambda: parts.feedback.delete(row["id"]))
+    said = backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    fresh = restored(parts, tmp_path)
+    assert fresh.feedback.every() == [] and "missing" not in said
+    fresh.database.close()
+
+
+def test_a_backup_says_which_file_the_store_lacks_and_saves_the_rest(parts, tmp_path):
+    for seed in (1, 2):
+        register(parts, seed / 10, seed)
+    lost = parts.store.get(1)["file_sha256"]
+    parts.store.blobs.path(lost).unlink()
+    said = backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    assert said.endswith(f"missing in the store, as python -m serving check says: blobs/{lost}")
+    fresh = restored(parts, tmp_path)
+    assert fresh.store.damaged() == [lost]
+    fresh.database.close()
+
+
 def test_a_backup_with_a_damaged_image_is_refused(parts, tmp_path):
     register(parts, 0.5, 1)
     row = parts.feedback.add("main", picture(), "0" * 64, None, "a", "me")
@@ -174,3 +228,10 @@ def test_a_foreign_archive_is_refused_and_writes_nothing_elsewhere(parts, tmp_pa
     with pytest.raises(ValueError, match="no backup of a store"):
         restore(parts.store.root, parts.database, archive)
     assert not (tmp_path / "evil").exists()
+
+
+def test_who_gives_up_files_beside_a_backup_is_told_to_try_again(api):
+    with api.parts.store.blobs.kept():
+        refused = api["admin"].post("/api/models/prune")
+    assert refused.status_code == 409 and "a backup is being made" in refused.json()["error"]
+    assert api["admin"].post("/api/models/prune").json() == {"pruned": []}
