@@ -25,6 +25,7 @@ class Candidate:
     """A model that may go live. set_digest: of the evaluation set that it was measured on; None: on none.
 
     job: that brings it, or the measurement that it waits for; who cancels that does not want it live by itself.
+    given_up: its files were, while it waited.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Candidate:
     measured: Measured
     set_digest: str | None
     job: int | None = None
+    given_up: bool = False
 
 
 class Completion:
@@ -130,6 +132,8 @@ class Completion:
         return seen, self._verified(candidate, verdict) if verdict.promote else verdict
 
     def _verdict(self, seen: Row[Any], candidate: Candidate, deployed: Measured | None) -> Verdict:
+        if candidate.given_up:
+            return Verdict(False, "its files were given up meanwhile: it can only be trained again")
         if seen.frozen:
             return Verdict(False, "automatic deployment is frozen here")
         if seen.model_id is None:
@@ -163,7 +167,8 @@ class Completion:
         digest = self.store.newest_set(connection, number)
         measured = self.store.measured(connection, number, digest)
         assert measured is not None
-        return Candidate(row.name, Files(row.file_sha256, row.manifest_sha256, row.golden_sha256), measured, digest)
+        files = Files(row.file_sha256, row.manifest_sha256, row.golden_sha256)
+        return Candidate(row.name, files, measured, digest, given_up=row.pruned is not None)
 
 
 def _unchanged(connection: Connection, seen: Row[Any], verdict: Verdict) -> Row[Any]:

@@ -13,9 +13,10 @@ from models.manifest import Manifest
 from serving.blobs import Blobs
 from serving.database import Database, added
 from serving.history import append
+from serving.jobs import OPEN
 from serving.package import BadCandidate, Measurement, Package, check_weights, manifest_of
 from serving.promotion import Measured, Verdict
-from serving.tables import endpoint, evaluation, history, model
+from serving.tables import endpoint, evaluation, history, job, model
 
 FILES = ("file_sha256", "manifest_sha256", "configuration_sha256", "golden_sha256")
 
@@ -178,7 +179,7 @@ class Store:
     def prune(self, keep: int, reach: int, actor: str, even_within_reach: bool = False) -> list[str]:
         """Gives up the files of all but each name's `keep` newest models; their rows stay. Answers what was given up.
 
-        The live model always stays; those within a rollback's reach do unless
+        The live model always stays, and what a decision waits for; those within a rollback's reach do unless
         even_within_reach. Raises Busy while a backup is made.
         """
         with self.blobs.given_up():
@@ -190,7 +191,7 @@ class Store:
     def _given_up(self, keep: int, reach: int, actor: str) -> list[Row[Any]]:
         """The models that need their files no more; marked."""
         with self.database.alone() as connection:
-            stays = self.within_reach(connection, reach)
+            stays = self.within_reach(connection, reach) | _awaited(connection)
             rows = connection.execute(select(model).where(model.c.pruned.is_(None)).order_by(model.c.id.desc())).all()
             stays |= {row.id for name in {row.name for row in rows} for row in _of(rows, name)[:keep]}
             gone = [row for row in rows if row.id not in stays]
@@ -211,6 +212,12 @@ def referenced(connection: Connection) -> set[str]:
     predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_([row.id for row in rows]))
     named = {getattr(row, column) for row in rows for column in FILES}
     return {sha for sha in named | set(connection.execute(predictions).scalars()) if sha}
+
+
+def _awaited(connection: Connection) -> set[int]:
+    """The candidates whose decision waits for a measuring, and the models that it measures."""
+    open_ = select(job.c.for_id, job.c.subject_id).where(job.c.kind == "evaluate", job.c.state.in_(OPEN))
+    return {number for row in connection.execute(open_) for number in row if number is not None}
 
 
 def require_whole(blobs: Blobs, files: Files) -> None:

@@ -13,6 +13,7 @@ from serving.package import BadCandidate, Measurement, Package
 from serving.promotion import Better
 from tests.serving.conftest import packaged, put
 from tests.serving.material import OTHER_SET, SET, VERSION
+from tests.serving.test_store import make_old
 
 
 def job_of(parts, kind="train", **facts):
@@ -165,6 +166,26 @@ def test_a_measuring_that_goes_wrong_every_time_leaves_it_to_a_person_who_may_st
     parts.queue.retry(number)
     assert why(parts, new) == NOT_MEASURED
     assert measured(parts).promote and live(parts) == new
+
+
+def test_files_that_a_decision_waits_for_are_not_given_up(parts):
+    new = waiting(parts)
+    deployed = live(parts)
+    make_old(parts)
+    assert parts.store.prune(0, 0, "me", even_within_reach=True) == []
+    assert measured(parts).promote and live(parts) == new
+    assert parts.store.prune(0, 0, "me", even_within_reach=True) == [f"main {parts.store.get(deployed)['version']}"]
+
+
+def test_a_decision_about_files_that_were_given_up_says_so(parts):
+    new = waiting(parts)
+    numbers = [failed(parts) for _ in range(3)]
+    make_old(parts)
+    parts.store.prune(0, 0, "me")
+    parts.queue.retry(numbers[0])
+    verdict = measured(parts)
+    assert not verdict.promote and verdict.why == why(parts, new)
+    assert verdict.why == "its files were given up meanwhile: it can only be trained again"
 
 
 @pytest.mark.parametrize("when", ["it waits", "it runs", "its worker is lost"])
