@@ -29,7 +29,8 @@ from utils.configuration import command, plain
 from utils.log import to_terminal
 
 LONGEST_BEAT = 1.0  # seconds between two reports
-NOT_FOUND = 404
+NOT_FOUND, ITS_OWN = 404, 500  # the last and all above: a mistake of the server
+PAUSE = 15.0  # seconds before a server that made a mistake is asked again
 DECISION = 600.0  # seconds in which a server verifies and decides
 PACK = "+callback.package._target_=serving.packing.Pack"
 
@@ -111,13 +112,21 @@ class Worker:
                 self._attempt(job)
 
     def _claimed(self) -> dict[str, Any] | None:
-        """The next job. A server that does not know this worker, as after a restored backup, is joined again."""
+        """The next job; None where there is none yet, or the server made a mistake.
+
+        A server that does not know this worker, as after a restored backup, is joined again. Raises Refused for a token
+        that is not taken any more.
+        """
         try:
             found: dict[str, Any] | None = self.client.post(f"/api/workers/{self.number}/claim")
         except Refused as error:
-            if error.status != NOT_FOUND:
+            if error.status == NOT_FOUND:
+                self.join_server()
+            elif error.status >= ITS_OWN:
+                print(f"worker {self.name} asks again in {PAUSE:g} s, the server answered: {error}", flush=True)
+                self._over.wait(PAUSE)
+            else:
                 raise
-            self.join_server()
             return None
         return found
 
@@ -130,7 +139,7 @@ class Worker:
             except Late as error:
                 print(f"job {job['id']}: {error}", flush=True)
             except (Refused, OSError, ValueError) as error:
-                with suppress(Late, ConnectionError):  # lost meanwhile, or this worker ends
+                with suppress(Late, ConnectionError, Refused):  # lost meanwhile, or this worker ends; a claim will tell
                     self._fail(job, f"{type(error).__name__}: {error}")
 
     def _worked(self, job: dict[str, Any], heart: Heart, report: Report) -> None:

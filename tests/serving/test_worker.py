@@ -46,10 +46,10 @@ def joined(open_parts, tmp_path, monkeypatch):
             worker.stop()
 
 
-def ended(parts):
-    """The first job, once it is."""
+def ended(parts, number=1):
+    """A job, once it is."""
     until = time.monotonic() + 60
-    while (job := parts.queue.get(1))["state"] in ("queued", "running") and time.monotonic() < until:
+    while (job := parts.queue.get(number))["state"] in ("queued", "running") and time.monotonic() < until:
         time.sleep(0.05)
     return job
 
@@ -74,6 +74,36 @@ def test_a_worker_whose_token_is_revoked_ends_with_a_line(joined, capsys):
     parts.tokens.revoke(1, "a test")
     worker._thread.join(30)
     assert f"worker {worker.name} ends: the token is unknown, expired or revoked" in capsys.readouterr().out
+
+
+def broken(monkeypatch, owner, name, times):
+    """A method that goes wrong so often before it works."""
+    works, left = getattr(owner, name), [None] * times
+
+    def asked(*args):
+        if left:
+            left.pop()
+            raise RuntimeError("a mistake of the server")
+        return works(*args)
+
+    monkeypatch.setattr(owner, name, asked)
+    return left
+
+
+def test_a_worker_outlives_a_claim_that_goes_wrong_in_the_server(joined, monkeypatch, capsys):
+    monkeypatch.setattr("serving.worker.PAUSE", 0.05)
+    parts, worker = joined(Quick)
+    left = broken(monkeypatch, parts.queue, "claim", 2)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    assert ended(parts)["state"] == "succeeded" and not left
+    assert f"worker {worker.name} asks again in 0.05 s, the server answered: something went" in capsys.readouterr().out
+
+
+def test_a_worker_outlives_a_failure_that_the_server_does_not_take(joined, monkeypatch):
+    parts, _ = joined(Verbose)
+    left = broken(monkeypatch, parts.queue, "fail", 1)
+    parts.submission.submit(b'{"SEED": [1, 2]}', "main", "a test")
+    assert ended(parts, 2)["state"] == "failed" and not left
 
 
 def test_a_server_whose_local_worker_is_refused_says_so_and_serves(open_parts, caplog):
