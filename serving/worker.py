@@ -194,11 +194,13 @@ class Worker:
         from serving.evaluation import fetched, measurement_of
 
         folder = self._folder("measure", job)
-        fetched(folder, job["subject"], job["for"], self.client)
-        if self._ran(["-m", "serving.evaluation", str(folder)], folder, job, heart, report):
-            found = measurement_of(folder, self.client.put)
-            self.client.post(f"/api/jobs/{job['id']}/measured", self._mine(job) | {"measurement": found}, DECISION)
-        shutil.rmtree(folder)
+        try:
+            fetched(folder, job["subject"], job["for"], self.client)
+            if self._ran(["-m", "serving.evaluation", str(folder)], folder, job, heart, report):
+                found = measurement_of(folder, self.client.put)
+                self.client.post(f"/api/jobs/{job['id']}/measured", self._mine(job) | {"measurement": found}, DECISION)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _fail(self, job: dict[str, Any], error: str) -> None:
         """With as much of the reason as the server keeps: its end."""

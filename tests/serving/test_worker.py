@@ -7,10 +7,11 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from serving.package import Package
 from serving.server import start_workers
 from serving.tables import worker as workers
 from serving.worker import Worker
-from tests.serving.conftest import served
+from tests.serving.conftest import packaged, put, served
 from tests.serving.material import VERSION
 
 
@@ -101,9 +102,24 @@ def test_a_worker_outlives_a_claim_that_goes_wrong_in_the_server(joined, monkeyp
 
 def test_a_worker_outlives_a_failure_that_the_server_does_not_take(joined, monkeypatch):
     parts, _ = joined(Verbose)
-    left = broken(monkeypatch, parts.queue, "fail", 1)
+    left = broken(monkeypatch, parts.queue, "fail", 2)  # a failure is told twice
     parts.submission.submit(b'{"SEED": [1, 2]}', "main", "a test")
     assert ended(parts, 2)["state"] == "failed" and not left
+
+
+def test_a_measuring_that_cannot_be_fetched_leaves_nothing_behind(joined, tmp_path):
+    parts, _ = joined(Quick)
+    numbers = [
+        parts.completion.register(Package(**packaged(parts, seed=seed, configuration=put(parts, b"x: 1"))), "me")[0]
+        for seed in (1, 2)
+    ]
+    parts.store.blobs.path(parts.store.get(numbers[0])["manifest_sha256"]).unlink()
+    with parts.database.write() as connection:
+        facts = {"subject_id": numbers[0], "for_id": numbers[1]}
+        parts.queue.rest_seconds = 0.0
+        parts.queue.add(connection, "evaluate", "main", [], **facts)
+    assert ended(parts)["state"] == "failed" and (tmp_path / "jobs").is_dir()
+    assert list((tmp_path / "jobs").iterdir()) == []
 
 
 def test_a_server_whose_local_worker_is_refused_says_so_and_serves(open_parts, caplog):
