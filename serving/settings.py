@@ -8,6 +8,7 @@ from typing import Literal
 
 NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
 MEBIBYTE = 1 << 20
+MOST_HOURS = 8760  # a year
 OF_JOBS = ("lease_seconds", "max_attempts", "max_jobs_of_a_sweep", "max_model_mib")
 OF_MONITORING = ("keep_days", "drift_window", "max_feedback_mib")
 OR_NONE = (
@@ -45,6 +46,7 @@ class ServingSettings:
     max_model_mib: int = 4096
     keep_models: int = 20
     reach: int = 10
+    prune_hours: float | None = None
     max_batch: int = 16
     batch_wait_ms: float = 2.0
     max_waiting: int = 256
@@ -68,6 +70,10 @@ class ServingSettings:
         for key in OR_NONE:
             if getattr(self, key) < 0:
                 raise ValueError(f"serving.{key}={getattr(self, key)}: use 0 or more")
+        if self.prune_hours is not None and not 0 < self.prune_hours <= MOST_HOURS:
+            raise ValueError(
+                f"serving.prune_hours={self.prune_hours}: use hours above 0 and up to {MOST_HOURS:,}, or null for none"
+            )
         if not 0 <= self.port < 65536:
             raise ValueError(f"serving.port={self.port}: use a number from 0 to 65535 (0: any free one)")
         if bool(self.certificate) != bool(self.private_key):

@@ -120,6 +120,7 @@ def test_a_second_server_on_the_same_store_is_refused(launch, tmp_path):
         ({"lease_seconds": 0.0}, "above 0"),
         ({"certificate": "x.pem"}, "belong together"),
         ({"keep_models": -1}, "0 or more"),
+        ({"prune_hours": 0.0}, "hours above 0"),
         ({"drift_alpha": 1.0}, "between 0 and 1"),
         ({"drift_window": 0}, "above 0"),
         ({"keep_predictions": 100}, "fewer than the 500"),

@@ -4,6 +4,7 @@ import os
 import tarfile
 import time
 
+import httpx
 import numpy as np
 import pytest
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from serving.package import BadCandidate, Package
 from serving.parts import assemble
 from serving.settings import ServingSettings
 from serving.tables import drift, feedback, prediction
-from tests.serving.conftest import packaged
+from tests.serving.conftest import packaged, served
 from tests.serving.monitoring.conftest import answered
 from tests.serving.test_feedback import picture
 
@@ -235,3 +236,40 @@ def test_who_gives_up_files_beside_a_backup_is_told_to_try_again(api):
         refused = api["admin"].post("/api/models/prune")
     assert refused.status_code == 409 and "a backup is being made" in refused.json()["error"]
     assert api["admin"].post("/api/models/prune").json() == {"pruned": []}
+
+
+def test_a_server_that_is_asked_to_gives_up_files_by_itself_again_and_again(open_parts, monkeypatch):
+    monkeypatch.setattr("serving.api.app.HOUR", 0.01)
+    parts = open_parts(keep_models=1, reach=0, prune_hours=1.0)
+    with parts.store.blobs.kept(), served(parts):  # the first rounds meet a backup
+        for round_ in (1, 2):
+            for seed in (1, 2):
+                register(parts, round_ + seed / 10, 2 * round_ + seed)
+        make_old(parts)
+        assert pruned(parts) == []
+    with served(parts):
+        assert until(lambda: pruned(parts) == [1, 2, 3])
+        register(parts, 9.0, 9)
+        make_old(parts)
+        assert until(lambda: pruned(parts) == [1, 2, 3, 4])
+    assert parts.store.damaged() == [] and parts.deployments.history()[0]["actor"] == "serving.prune_hours"
+
+
+def pruned(parts):
+    return sorted(one["id"] for one in parts.store.every() if one["pruned"])
+
+
+def until(holds):
+    end = time.monotonic() + 30
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_a_server_that_is_not_asked_to_gives_up_nothing(open_parts):
+    parts = open_parts(keep_models=0, reach=0)
+    for seed in (1, 2):
+        register(parts, seed / 10, seed)
+    with served(parts) as address:
+        assert httpx.get(f"{address}/livez").status_code == 200
+    assert pruned(parts) == []
