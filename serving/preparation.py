@@ -21,7 +21,7 @@ from serving.engines.cache import is_ready, prepared
 from serving.engines.engine import Engine, EngineError
 from serving.engines.source import Source, source_of
 from serving.package import BadCandidate
-from serving.store import Files
+from serving.store import SERVED, Files
 from utils.build import build
 from utils.files import write_whole
 
@@ -33,7 +33,7 @@ Golden = tuple[Pixels, NDArray[np.float32]]
 
 def folder_of(root: Path, blobs: Blobs, files: Files) -> Path:
     """A model's files under their own names, in a folder that its engines may be kept in."""
-    folder = root / "served" / f"{files.model[:16]}-{files.manifest[:16]}"
+    folder = root / SERVED / files.folder
     folder.mkdir(parents=True, exist_ok=True)
     _linked(blobs.path(files.model), folder / "model.safetensors")
     if files.golden is not None:

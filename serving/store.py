@@ -1,6 +1,7 @@
 """The models: names, versions, where they come from, how they were measured, and which are kept."""
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from models.manifest import Manifest
-from serving.blobs import Blobs
+from serving.blobs import DAY, Blobs
 from serving.database import Database, added
 from serving.history import append
 from serving.jobs import OPEN
@@ -18,6 +19,7 @@ from serving.package import BadCandidate, Measurement, Package, check_weights, m
 from serving.promotion import Measured, Verdict
 from serving.tables import endpoint, evaluation, history, job, model
 
+SERVED = "served"  # below the root: of each model that was live, its files and its engines
 FILES = ("file_sha256", "manifest_sha256", "configuration_sha256", "golden_sha256")
 
 
@@ -28,6 +30,11 @@ class Files:
     model: str
     manifest: str
     golden: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """What they are called together, where they lie under their own names."""
+        return f"{self.model[:16]}-{self.manifest[:16]}"
 
     @property
     def named(self) -> list[str]:
@@ -186,7 +193,16 @@ class Store:
             gone = self._given_up(keep, 0 if even_within_reach else reach, actor)
             with self.database.alone() as connection:  # now that nothing can bring the rows back that named the files
                 self.blobs.prune(referenced(connection))
+                self._clear_served(connection)
         return [f"{row.name} {row.version}" for row in gone]
+
+    def _clear_served(self, connection: Connection) -> None:
+        """Deletes what answered with models that gave up their files, once it is old: it holds their bytes."""
+        rows = connection.execute(select(model).where(model.c.pruned.is_(None)))
+        kept = {Files(row.file_sha256, row.manifest_sha256).folder for row in rows}
+        for folder in (self.root / SERVED).glob("*"):
+            if folder.name not in kept and folder.stat().st_mtime < time.time() - DAY:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _given_up(self, keep: int, reach: int, actor: str) -> list[Row[Any]]:
         """The models that need their files no more; marked."""

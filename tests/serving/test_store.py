@@ -15,6 +15,7 @@ from serving.blobs import Busy
 from serving.deployments import Conflict
 from serving.package import BadCandidate, Package
 from serving.parts import assemble
+from serving.preparation import folder_of
 from serving.settings import ServingSettings
 from serving.tables import drift, feedback, prediction
 from tests.serving.conftest import packaged, served
@@ -241,13 +242,12 @@ def test_who_gives_up_files_beside_a_backup_is_told_to_try_again(api):
 def test_a_server_that_is_asked_to_gives_up_files_by_itself_again_and_again(open_parts, monkeypatch):
     monkeypatch.setattr("serving.api.app.HOUR", 0.01)
     parts = open_parts(keep_models=1, reach=0, prune_hours=1.0)
-    with parts.store.blobs.kept(), served(parts):  # the first rounds meet a backup
-        for round_ in (1, 2):
-            for seed in (1, 2):
-                register(parts, round_ + seed / 10, 2 * round_ + seed)
-        make_old(parts)
-        assert pruned(parts) == []
     with served(parts):
+        with parts.store.blobs.kept():  # some rounds meet a backup
+            for seed in (1, 2, 3, 4):
+                register(parts, seed / 10, seed)
+            make_old(parts)
+            assert pruned(parts) == []
         assert until(lambda: pruned(parts) == [1, 2, 3])
         register(parts, 9.0, 9)
         make_old(parts)
@@ -264,6 +264,19 @@ def until(holds):
     while not holds() and time.monotonic() < end:
         time.sleep(0.02)
     return holds()
+
+
+def test_what_was_made_to_answer_with_a_model_goes_with_its_files(parts):
+    for seed in (1, 2):
+        register(parts, seed / 10, seed)
+    folders = [folder_of(parts.store.root, parts.store.blobs, parts.store.files(number)) for number in (1, 2)]
+    fresh = folders[0].with_name("of-a-model-that-arrives")
+    fresh.mkdir()
+    make_old(parts)
+    for folder in folders:
+        os.utime(folder, (0, 0))
+    assert parts.store.prune(keep=0, reach=0, actor="me") == ["main 1"]
+    assert not folders[0].exists() and folders[1].is_dir() and fresh.is_dir()
 
 
 def test_a_server_that_is_not_asked_to_gives_up_nothing(open_parts):
