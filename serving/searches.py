@@ -43,7 +43,8 @@ def _written(key: str, value: Any) -> str:
     if key not in LISTS:
         raise BadSweep(f"tune.{key}: this key takes one value; a list can be given for {', '.join(LISTS)}")
     if not 0 < len(value) <= MOST_LINES:
-        raise BadSweep(f"tune.{key} has {len(value)} lines: use 1 to {MOST_LINES}, or leave it out")
+        otherwise = "auto" if key == "space" else "leave it out"
+        raise BadSweep(f"tune.{key} has {len(value)} lines: use 1 to {MOST_LINES}, or {otherwise}")
     for text in value:
         if not isinstance(text, str):
             raise BadSweep(f"tune.{key}: each line is a text")

@@ -103,7 +103,7 @@ def test_nothing_that_a_grammar_or_a_shell_reads_ends_a_line_or_stands_in_it(key
         ({"backend": ["ray"]}, "takes one value"),
         ({"objective": [1]}, "each line is a text"),
         ({"objective": [["val/loss"]]}, "each line is a text"),
-        ({"objective": []}, "has 0 lines"),
+        ({"objective": []}, "has 0 lines: use 1 to 64, or leave it out"),
         ({"objective": ["val/loss"] * 65}, "has 65 lines"),
         ({"objective": ["val/../x"]}, "is no figure"),
         ({"objective": ["/val/loss"]}, "is no figure"),
@@ -154,3 +154,8 @@ def test_lists_that_do_not_fit_the_search_are_no_job(open_parts, tuning, why):
     with pytest.raises(BadSweep, match=why):
         parts.submission.submit(json.dumps({"tune": {"space": [RATE]} | tuning}), "main", "a test")
     assert parts.queue.every() == []
+
+
+def test_a_space_of_nothing_is_told_of_auto():
+    with pytest.raises(BadSweep, match=r"tune\.space has 0 lines: use 1 to 64, or auto"):
+        search([], {})
