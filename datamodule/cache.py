@@ -8,13 +8,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from datamodule.blocks import Blocks, build, is_sound, load, read_blocks
-from datamodule.cache_dir import writing_below
+from datamodule.cache_dir import recalled, writing_below
 from datamodule.checks import OnBadImage, Skipped, leave_out
 from datamodule.decode import BadImage
 from datamodule.inventory import Inventory, Rows
@@ -141,7 +142,8 @@ def _built(file: Path, empty: Blocks, contents: list[str], produce: Reader, choi
 def _undecodable(file: Path, rows: Rows, reader: Reader, transform: Transform) -> dict[int, str]:
     """What streaming leaves out: all are decoded once before, so that each epoch has the same; kept by content."""
     memory = file.with_suffix(".bad.json")
-    if not memory.exists():
+    flaws: list[tuple[int, str]] | None = recalled(memory, partial(_are_flaws, count=len(rows)))
+    if flaws is None:
         chunks = [range(start, min(start + CHUNK, len(rows))) for start in range(0, len(rows), CHUNK)]
 
         def check(places: range) -> list[tuple[int, str]]:
@@ -149,8 +151,15 @@ def _undecodable(file: Path, rows: Rows, reader: Reader, transform: Transform) -
             return [(place, flaw) for place, flaw in found if flaw is not None]
 
         checked = spread(check, chunks, "checking images", len)
-        write_whole(memory, json.dumps([one for found in checked for one in found]))
-    return {int(rows[place]): flaw for place, flaw in json.loads(memory.read_text())}
+        flaws = [one for found in checked for one in found]
+        write_whole(memory, json.dumps(flaws))
+    return {int(rows[place]): flaw for place, flaw in flaws}
+
+
+def _are_flaws(told: Any, count: int) -> bool:
+    """Whether it is a list of (place, flaw), none beyond `count` images."""
+    pairs = isinstance(told, list) and all(isinstance(one, list) and len(one) == 2 for one in told)
+    return pairs and all(place in range(count) and isinstance(flaw, str) for place, flaw in told)
 
 
 def _flaw(reader: Reader, transform: Transform, row: int) -> str | None:

@@ -1,7 +1,6 @@
 """From what a source found to the inventory that is trained on: the step that all sources share."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +11,10 @@ import numpy as np
 
 from datamodule.cache_dir import writing_below
 from datamodule.decode import BadImage, read_header
+from datamodule.frozen import Frozen
 from datamodule.inventory import Inventory, legible
 from datamodule.partition import partition, thin
 from datamodule.targets import CLASSES, Targets
-from utils.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +41,23 @@ def settle(
     used, or duplicates with different ones) raise ValueError or, with on_bad_image="skip", are left out and returned as
     (file, reason); so are copies of an image in another split, whatever on_bad_image says: of those the one in test
     stays, then val's, then training's.
-    Small classes' splits are frozen below cache_dir, where the settled inventory is kept too, by its digest.
+    Small classes' splits are frozen below cache_dir, where the settled inventory is kept too, by its digest: where the
+    former are damaged and the latter does not show that they were drawn just so, ValueError.
     """
     _check_shares(val_share, test_share, n_samples)
     inventory, skipped = leave_out(inventory, bad_rows(inventory, targets, class_names), on_bad_image)
     if not len(inventory):
         raise ValueError(f"no image in {inventory.root}; give one folder of images for each class")
     inventory = replace(inventory, classes=targets.names(inventory, class_names))
-    inventory = _with_splits(inventory, targets, {"val": val_share, "test": test_share}, salt, cache_dir)
+    shares = {"val": val_share, "test": test_share}
+    frozen = Frozen.of(inventory, shares, salt, cache_dir)
+    split, drawn = partition(_stratified(inventory, targets), shares, salt, frozen.known or {})
+    inventory = replace(inventory, split=split)
     inventory, copies = leave_out(inventory, _copies(inventory), "skip")
     if n_samples is not None:
         inventory = inventory.take(thin(_stratified(inventory, targets), n_samples, salt))
     check_classes(inventory, targets)
+    frozen.renew(drawn, _kept_as(inventory, cache_dir).exists(), cache_dir)
     keep(inventory, cache_dir)
     if "" in inventory.label:
         log.info("%d images of %s have no label: they are the pool", (inventory.label == "").sum(), inventory.root)
@@ -146,30 +150,21 @@ def _copies(inventory: Inventory) -> dict[int, str]:
     return {row: f"is {inventory.path[kept[row]]} of the {inventory.split[kept[row]]} split" for row in copies.tolist()}
 
 
-def _with_splits(
-    inventory: Inventory, targets: Targets, shares: dict[str, float], salt: str, cache_dir: Path
-) -> Inventory:
-    key = json.dumps([str(inventory.root.absolute()), inventory.source[0], shares, salt])
-    memory = cache_dir / "splits" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    known = json.loads(memory.read_text()) if memory.exists() else {}
-    split, frozen = partition(_stratified(inventory, targets), shares, salt, known)
-    if frozen != known:
-        with writing_below(cache_dir):
-            write_whole(memory, json.dumps(frozen, indent=0, sort_keys=True))
-    return replace(inventory, split=split)
-
-
 def _stratified(inventory: Inventory, targets: Targets) -> Inventory:
     return replace(inventory, label=targets.strata(inventory))
 
 
 def keep(inventory: Inventory, cache_dir: Path) -> None:
     """Stores an inventory by the digest of its images and labels, and of their splits, so that it can be had again."""
-    splits = hashlib.sha256("\n".join(inventory.split).encode()).hexdigest()[:8]
-    file = cache_dir / "inventories" / f"{inventory.digest}-{splits}.csv"
+    file = _kept_as(inventory, cache_dir)
     if not file.exists():
         with writing_below(cache_dir):
             inventory.write_csv(file)
+
+
+def _kept_as(inventory: Inventory, cache_dir: Path) -> Path:
+    splits = hashlib.sha256("\n".join(inventory.split).encode()).hexdigest()[:8]
+    return cache_dir / "inventories" / f"{inventory.digest}-{splits}.csv"
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:

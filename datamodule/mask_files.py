@@ -82,6 +82,18 @@ def look(file: Path) -> dict[str, Any]:
     return {"height": values.shape[0], "width": values.shape[1], "pixels": pixels}
 
 
+def are_remembered(told: Any) -> bool:
+    """Whether these are facts by sha256, as `look` gives them."""
+    return isinstance(told, dict) and all(_is_a_look(facts) for facts in told.values())
+
+
+def _is_a_look(facts: Any) -> bool:
+    if not isinstance(facts, dict) or not isinstance(facts.get("pixels", {}), dict):
+        return False
+    values = [facts.get("height"), facts.get("width"), *facts.get("pixels", {}).values()]
+    return "wrong" in facts or all(isinstance(value, int) for value in values)
+
+
 def mask_of(path: str, told: dict[str, Any]) -> Mask:
     pixels = {int(value): count for value, count in told.get("pixels", {}).items()}
     return Mask(path, **{**told, "pixels": pixels})

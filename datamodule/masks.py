@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from datamodule.cache import open_store
-from datamodule.cache_dir import writing_below
+from datamodule.cache_dir import recalled, writing_below
 from datamodule.data import ImageData
 from datamodule.fingerprints import find_images, hashed
 from datamodule.inventory import Inventory, Rows, inventory_of, split_named
-from datamodule.mask_files import MaskReader, OfMask, look, mask_of
+from datamodule.mask_files import MaskReader, OfMask, are_remembered, look, mask_of
 from datamodule.mask_targets import Mask, MaskTargets
 from datamodule.parallel import spread
 from datamodule.preprocessing import Fit, Squash
@@ -105,7 +105,7 @@ class MaskFolders(ImageData):
         """What is known of masks by sha256; new ones are decoded, others remembered."""
         name = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]
         memory = Path(self.cache_dir) / "masks" / f"{name}.json"
-        told = json.loads(memory.read_bytes()) if memory.exists() else {}
+        told = recalled(memory, are_remembered) or {}
         fresh = [sha for sha in paths if sha not in told]
         chunks = [fresh[start : start + CHUNK] for start in range(0, len(fresh), CHUNK)]
         for looked in spread(lambda chunk: [look(self.root / paths[sha]) for sha in chunk], chunks, "masks", len):

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datamodule.cache_dir import writing_below
+from datamodule.cache_dir import recalled, writing_below
 from datamodule.data import ImageData
 from datamodule.decode import Pixels, to_pixels
 from datamodule.fingerprints import find_images
@@ -40,7 +40,7 @@ class TorchvisionSet(ImageData):
         """Reads all images the first time, afterwards only when a file below root has changed."""
         key = json.dumps([self.set_name, str(self.root.absolute()), self.arguments], sort_keys=True)
         memory = Path(self.cache_dir) / "torchvision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-        known = json.loads(memory.read_bytes()) if memory.exists() else {}
+        known = recalled(memory, _is_told) or {}
         if known.get("files") != files_digest(self.root):
             parts = open_parts(self.set_name, self.root, self.arguments, self.download)
             columns, names = columns_of(parts), classes_of(parts)
@@ -74,6 +74,10 @@ class PartsReader:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "parts"}
+
+
+def _is_told(known: Any) -> bool:
+    return isinstance(known, dict) and isinstance(known.get("columns"), dict) and isinstance(known.get("classes"), list)
 
 
 def files_digest(root: Path) -> str:

@@ -154,6 +154,15 @@ def test_a_damaged_cache_is_said(opened, tmp_path, caplog):
     assert "is damaged; it is built anew" in caplog.text
 
 
+@pytest.mark.parametrize("damage", ["[[1", "{}", "[1]", '[[50, "is truncated"]]', "[[1, 2]]"])
+def test_a_damaged_list_of_what_streaming_leaves_out_is_made_anew(opened, inventory, tmp_path, caplog, damage):
+    before = opened("stream", Source(inventory, broken=[3]), on_bad_image="skip").bad
+    memory = next((tmp_path / "pixels").glob("*.bad.json"))
+    memory.write_text(damage)
+    assert opened("stream", Source(inventory, broken=[3]), on_bad_image="skip").bad == before == {3: "is truncated"}
+    assert f"{memory} is damaged; it is made anew" in caplog.text
+
+
 def test_in_ram_every_block_is_checked(opened, inventory, tmp_path):
     opened()
     file = next((tmp_path / "pixels").glob("*.u8"))

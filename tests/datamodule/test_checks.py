@@ -190,3 +190,31 @@ def test_frozen_splits_are_one_file_for_each_root(made_up, tmp_path):
     for _ in range(2):
         settle(made_up(["a1", "a2", "b1", "b2"], label=list("aabb")), cache_dir=tmp_path)
     assert len(list((tmp_path / "splits").iterdir())) == 1
+
+
+FEW = [f"a{number}" for number in range(9)] + [f"b{number}" for number in range(9)]
+
+
+@pytest.fixture
+def torn(settled, tmp_path):
+    """Settles two small classes, leaves half of their frozen splits, and gives that file."""
+    settled(FEW)
+    file = next((tmp_path / "cache" / "splits").iterdir())
+    file.write_bytes(file.read_bytes()[:50])
+    return file
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"a": 1}', "null"])
+def test_damaged_splits_are_drawn_again_where_they_were_drawn_so_before(settled, torn, caplog, damage):
+    before, _ = settled(FEW)
+    kept = torn.read_text()
+    torn.write_text(damage)
+    assert settled(FEW)[0].split.tolist() == before.split.tolist()
+    assert f"{torn} is damaged; it is made anew, with the same splits" in caplog.text
+    assert torn.read_text() == kept
+
+
+def test_damaged_splits_of_a_class_that_has_grown_since_are_refused_by_name(settled, torn):
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"{torn}, which keeps .* is damaged.* or delete it"):
+            settled([*FEW, *(f"a{number}" for number in range(10, 90))])

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,18 @@ def test_masks_are_decoded_once(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("datamodule.mask_files.decode_mask", None)
     again.prepare()
     assert (again.target == first.target).all() and again.digest == first.digest
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"SHA": 1}', '{"SHA": {"height": 12, "pixels": {"0": 1}}}'])
+def test_a_damaged_memory_of_masks_is_made_anew(pairs, caplog, damage):
+    first = pairs()
+    first.prepare()
+    memory = next((Path(first.cache_dir) / "masks").iterdir())
+    memory.write_text(damage.replace("SHA", first.inventory.label[0]))
+    again = MaskFolders(str(first.root), kind="masks", cache_dir=first.cache_dir)
+    again.prepare()
+    assert (again.target == first.target).all()
+    assert f"{memory} is damaged; it is made anew" in caplog.text
 
 
 def test_another_mask_is_other_data(pairs):

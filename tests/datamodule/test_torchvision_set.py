@@ -76,6 +76,12 @@ def test_the_images_are_looked_at_once_while_their_files_stay(source, mnist, mon
     assert opened
 
 
+def test_a_damaged_memory_is_made_anew(source, mnist, tmp_path):
+    before = source("MNIST", mnist, download=False).scan()
+    next(tmp_path.rglob("torchvision/*.json")).write_text('{"files"')
+    assert source("MNIST", mnist, download=False).scan().digest == before.digest
+
+
 def test_a_reader_goes_to_other_processes_without_the_images(source, mnist):
     data = source("MNIST", mnist, download=False)
     inventory = data.scan()
