@@ -10,7 +10,7 @@ from active.look import features_of, logits_of
 from active.selection import Selection
 from datamodule.pool import PoolData
 from models.model_file import load_model
-from models.runs import find
+from models.runs import find, weights_file
 
 log = logging.getLogger(__name__)
 Facts = dict[str, Any]
@@ -21,11 +21,11 @@ def starting_weights(start: str | list[str] | None, logs: str, data: PoolData, s
     """weights: a file or None; why: in words."""
     if not start:
         return {"weights": None, "why": "fresh weights"}
-    if isinstance(start, str) and start.endswith(".safetensors"):
+    if isinstance(start, str) and start.endswith((".safetensors", ".ckpt")):
         return {"weights": start, "why": f"as asked for: {start}"}
     runs = [find(name, logs) for name in ([start] if isinstance(start, str) else start)]
     if len(runs) == 1:
-        return {"weights": str(runs[0].model_file), "why": f"as asked for: {runs[0].folder.name}"}
+        return {"weights": str(weights_file(str(runs[0].folder), logs)), "why": f"as asked for: {runs[0].folder.name}"}
     rows = labelled_rows(data)
     scores = {run.folder.name: _score(run.folder, data, rows, selection) for run in runs}
     best = max(runs, key=lambda run: scores[run.folder.name])

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,13 +168,10 @@ def checkpoint_weights(file: str) -> dict[str, Tensor]:
     """The network's tensors from a .ckpt of a run or a .safetensors file; nothing in it is executed."""
     if not Path(file).is_file():
         raise ValueError(f"tester.checkpoint={file}: there is no such file")
-    if not file.endswith(".ckpt"):
-        return load_weights(Path(file))
     try:
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"tester.checkpoint={file} is no checkpoint of a run ({type(error).__name__})") from error
-    return {name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")}
+        return load_weights(Path(file))
+    except ValueError as error:
+        raise ValueError(f"tester.checkpoint={error}") from error
 
 
 def load_fitting(net: nn.Module, weights: dict[str, Tensor], file: str) -> None:

@@ -1,6 +1,7 @@
 """The model file: `model.safetensors` with `model.json`, all that test, predict and serving need of a run."""
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,23 @@ def unfetched(architecture: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_weights(file: Path) -> dict[str, Tensor]:
-    """Tensors by name from a safetensors file."""
+    """Tensors by name from a safetensors file, or a network's from a run's .ckpt; nothing in it is executed."""
+    if file.suffix == ".ckpt":
+        return _checkpointed(file)
     try:
         return load_file(file)
     except (SafetensorError, FileNotFoundError) as error:
         raise ValueError(
             f"{file} cannot be read as safetensors ({error}); name a run folder or a .safetensors file"
         ) from error
+
+
+def _checkpointed(file: Path) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is no checkpoint of a run ({type(error).__name__})") from error
+    return {name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")}
 
 
 def start_from(net: nn.Module, weights: dict[str, Tensor]) -> list[str]:

@@ -183,13 +183,22 @@ def find(name: str | bool, logs: str = "logs") -> Run:
 
 
 def weights_file(source: str, logs: str) -> Path:
-    """Of resume_weights_training. Raises ValueError where there is none."""
-    file = Path(source) if source.endswith(".safetensors") else find(source, logs).model_file
-    if not file.is_file():
-        raise ValueError(
-            f"resume_weights_training={source}: there is no {file}; name a finished run or a .safetensors file"
-        )
-    return file
+    """Of resume_weights_training; of a run without a model its best checkpoint, or its last.
+
+    Raises ValueError where there is none.
+    """
+    if source.endswith((".safetensors", ".ckpt")):
+        places = [Path(source)]
+    else:
+        run = find(source, logs)
+        places = [run.model_file, run.best, run.last]
+    for file in places:
+        if file.is_file():
+            return file
+    raise ValueError(
+        f"resume_weights_training={source}: there is no {places[0]}; name a run that has a model or a checkpoint, or "
+        "a .safetensors or .ckpt file"
+    )
 
 
 def key_figures(run: Run) -> dict[str, str]:

@@ -194,7 +194,7 @@ def _start_from_weights(config: Config, task: ImageTask) -> str | None:
         return None
     file = weights_file(source, config["logs"])
     weights = load_weights(file)
-    _refuse_other_task(file.with_name("model.json"), task)
+    _refuse_other_task((file.parent.parent if file.suffix == ".ckpt" else file.parent) / "model.json", task)
     fresh = start_from(task.net, weights)
     log.info("weights from %s%s", file, f"; as initialised (other shape or new): {', '.join(fresh)}" if fresh else "")
     return weights_sha256(weights)

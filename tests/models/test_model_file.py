@@ -1,9 +1,11 @@
 """The model file: weights and manifest belong together."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from models.model_file import Manifest, load_model, read_manifest, save_model, start_from, weights_sha256
+from models.model_file import Manifest, load_model, load_weights, read_manifest, save_model, start_from, weights_sha256
 from models.simple_cnn import SimpleCnn
 
 ARCHITECTURE = {"num_classes": 3, "channels": 1, "height": 8, "width": 8, "num_filters": 4, "dense_width": 8}
@@ -49,6 +51,30 @@ def test_other_weights_than_the_manifest_describes_are_refused(tmp_path):
     (tmp_path / "other/model.safetensors").replace(tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="sha256 differs"):
         load_model(tmp_path)
+
+
+def test_a_checkpoint_gives_its_networks_weights_alone(tmp_path):
+    weight = torch.rand(2)
+    torch.save({"state_dict": {"net.w": weight, "loss_sums": weight}, "epoch": 3}, tmp_path / "last.ckpt")
+    found = load_weights(tmp_path / "last.ckpt")
+    assert list(found) == ["w"] and torch.equal(found["w"], weight)
+
+
+class Trap:
+    def __reduce__(self):
+        return Path.touch, (Path(self.place),)
+
+
+@pytest.mark.parametrize("content", ["nothing", "half", "no state", "a list", "a trap"])
+def test_what_is_no_checkpoint_is_named_and_nothing_in_it_is_executed(tmp_path, content):
+    file, trap = tmp_path / "last.ckpt", Trap()
+    trap.place = str(tmp_path / "sprung")
+    torch.save({"no state": {}, "a list": [1], "a trap": {"state_dict": trap}}.get(content, {"state_dict": {}}), file)
+    if content in ("nothing", "half"):
+        file.write_bytes(file.read_bytes()[: 0 if content == "nothing" else 200])
+    with pytest.raises(ValueError, match=r"last\.ckpt is no checkpoint of a run"):
+        load_weights(file)
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_a_truncated_weights_file_is_named(tmp_path):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from models.runs import create, differences, every, find, main, prunable
+from models.runs import create, differences, every, find, main, prunable, weights_file
 
 
 def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", metrics=None, **values):
@@ -55,6 +55,16 @@ def test_a_run_is_found_by_the_name_that_the_listing_gives_it(tmp_path):
         create(str(tmp_path), experiment, "first", force=False).write({"record": {"started": f"2026 {experiment}"}})
     for experiment in ("pears", "apples"):
         assert find(f"{experiment}/first", str(tmp_path)).folder == tmp_path / experiment / "first"
+
+
+def test_weights_to_start_from_are_a_models_or_of_the_best_or_last_checkpoint(tmp_path):
+    run = run_of(tmp_path, "mine", finished=False)
+    run.checkpoints.mkdir()
+    for file in (run.last, run.best, run.model_file):
+        file.touch()
+        assert weights_file("mine", str(tmp_path)) == file
+    for file in (run.last, run.model_file):
+        assert weights_file(str(file), str(tmp_path)) == file
 
 
 def test_a_folder_that_is_no_run_is_refused_with_the_known_ones(tmp_path):

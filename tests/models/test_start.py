@@ -49,7 +49,8 @@ def test_a_file_that_is_no_stored_configuration_is_refused_by_name(begin, tmp_pa
 
 @pytest.mark.parametrize("source", ["first", "secnd", "no/such.safetensors"])
 def test_weights_that_are_not_there_are_refused_before_there_is_a_run(begin, tmp_path, source):
-    with pytest.raises(ValueError, match=r"there is no .*safetensors; name a finished run|secnd is no run folder"):
+    Run(tmp_path / "logs/old/first").last.unlink()
+    with pytest.raises(ValueError, match=r"there is no .*safetensors; name a run that has|secnd is no run folder"):
         begin(resume_weights_training=source, run_name="second")
     assert not (tmp_path / "logs" / "default").exists()
 
