@@ -29,6 +29,11 @@ class Run:
     folder: Path
 
     @property
+    def listed_as(self) -> str:
+        """experiment/run, which no other run below the same logs is called."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
     def configuration_file(self) -> Path:
         return self.folder / "full_configurations.yaml"
 
@@ -174,12 +179,22 @@ def find(name: str | bool, logs: str = "logs") -> Run:
         return wanted[0]
     path = Path(str(name)).absolute()
     listed = Path(logs).absolute() / str(name)
-    candidates = [path, path.parent, listed] + [run.folder for run in every(logs) if run.folder.name == name]
-    for folder in candidates:
+    for folder in (path, path.parent, listed):
         if (folder / "full_configurations.yaml").is_file():
             return Run(folder)
-    known = ", ".join(run.folder.name for run in every(logs)[:5]) or "none"
-    raise ValueError(f"{name} is no run folder (no full_configurations.yaml in it); the newest below {logs}: {known}")
+    return _only([run for run in every(logs) if run.folder.name == name], str(name), logs)
+
+
+def _only(runs: list[Run], name: str, logs: str) -> Run:
+    """The one of this name. Raises ValueError where there is none, or one in several experiments."""
+    if len(runs) > 1:
+        raise ValueError(f"{name} may be {' or '.join(run.listed_as for run in runs)}: name one of them so")
+    if not runs:
+        known = ", ".join(run.listed_as for run in every(logs)[:5]) or "none"
+        raise ValueError(
+            f"{name} is no run folder (no full_configurations.yaml in it); the newest below {logs}: {known}"
+        )
+    return runs[0]
 
 
 def weights_file(source: str, logs: str) -> Path:
@@ -206,7 +221,7 @@ def key_figures(run: Run) -> dict[str, str]:
     configuration, metrics = run.read(), run.manifest().get("metrics", {})
     record, optimizer = configuration.get("record", {}), configuration["optimizers"]
     return {
-        "run": f"{run.folder.parent.name}/{run.folder.name}",
+        "run": run.listed_as,
         "state": "finished" if run.finished else "unfinished",
         "model": str(configuration["models"].get("architecture", configuration["models"]["_target_"].split(".")[-1])),
         "data": str(record.get("data", {}).get("digest", ""))[:8],
@@ -296,7 +311,7 @@ def listing(runs: list[Run]) -> Table:
 
 def comparison(first: Run, second: Run) -> Table:
     """A table of the keys, facts and metrics in which two runs differ."""
-    table = _unabridged("key", first.folder.name, second.folder.name, title="where the two runs differ")
+    table = _unabridged("key", first.listed_as, second.listed_as, title="where the two runs differ")
     both = [run.read() | {"metrics": run.manifest().get("metrics", {})} for run in (first, second)]
     for key, values in differences(*both).items():
         table.add_row(key, *("" if value is None else str(value) for value in values))

@@ -67,6 +67,13 @@ def test_weights_to_start_from_are_a_models_or_of_the_best_or_last_checkpoint(tm
         assert weights_file(str(file), str(tmp_path)) == file
 
 
+def test_a_name_in_two_experiments_is_refused_with_both(tmp_path):
+    for experiment in ("pears", "apples"):
+        create(str(tmp_path), experiment, "first", force=False).write({"record": {"started": f"2026 {experiment}"}})
+    with pytest.raises(ValueError, match="first may be pears/first or apples/first: name one of them so"):
+        find("first", str(tmp_path))
+
+
 def test_a_folder_that_is_no_run_is_refused_with_the_known_ones(tmp_path):
     run_of(tmp_path, "mine")
     with pytest.raises(ValueError, match="nowhere is no run folder.*mine"):
