@@ -15,7 +15,7 @@ from tuning.benchmarking import Plan, measured_once, missing
 from tuning.catalogue import AllTooLarge
 from tuning.confirmation import can_differ, measured_again
 from tuning.finetune_settings import OwnImages
-from tuning.limits import Limits
+from tuning.limits import Limits, missed_by
 from tuning.machines import Machines, machines
 from tuning.model_search import Choice, choice_folder, hopes, judged, on_own_images, show_choice
 from tuning.published import Joined, Published, joined, published
@@ -91,7 +91,7 @@ def _within(limits: Limits, settings: BenchmarkSettings) -> Iterator[Machines]:
         share = error.millions / limits.parameters - 1
         raise ValueError(
             f"limits.parameters={limits.parameters:g}: none of {error.count:,} models keeps it; the nearest is "
-            f"{error.smallest} with {error.millions:.3g} million, {100 * share:.1f} % above it"
+            f"{error.smallest} with {error.millions:.3g} million, {missed_by(share)}"
         ) from error
 
 

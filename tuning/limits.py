@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Objective = Literal["accuracy", "throughput", "latency", "memory", "disk", "parameters"]
 UNKNOWN = float("inf")
 MILLION = 1e6
+TEN = 9.95  # what is rounded to it and above needs no decimal
 FEWEST_REPEATS = 3  # that tell how much measurements differ
 
 
@@ -99,6 +100,14 @@ class Limit:
         found = self.figure(one)
         relation = "at least" if self.at_least else "at most"
         return f"{self.title} {'unknown' if found is None else f'{found:.4g}{self.unit}'} ({relation} {asked:g})"
+
+
+def missed_by(share: float, at_least: bool = False) -> str:
+    """A breach in words."""
+    if at_least or share < 1:
+        return f"{100 * share:.3g} % {'below' if at_least else 'above'} it"
+    times = 1 + share
+    return f"{times:.1f} times the limit" if times < TEN else f"{times:,.0f} times the limit"
 
 
 def _parameters(one: "Joined") -> float | None:

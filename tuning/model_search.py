@@ -13,7 +13,7 @@ from tuning.benchmarking import Plan
 from tuning.finetune_settings import OwnImages
 from tuning.finetuning import Finetuned, finetuned
 from tuning.jobs import Job
-from tuning.limits import OBJECTIVES, Limits
+from tuning.limits import OBJECTIVES, Limits, missed_by
 from tuning.published import Joined
 from tuning.speed_table import SpeedTable
 from utils.charts import Chart
@@ -101,7 +101,7 @@ def _regret(closest: Joined, works: Sequence[Joined], limits: Limits) -> str:
     broken = limits.breaches(closest)
     told = [
         f"{limit.told(closest, getattr(limits, limit.key))}"
-        + (f", {100 * share:.1f} % {'below' if limit.at_least else 'above'} it" if share != float("inf") else "")
+        + (f", {missed_by(share, limit.at_least)}" if share != float("inf") else "")
         for limit, share in broken.items()
     ]
     nearest = f"the nearest is {name(closest)}, which breaks {'; '.join(told)}"

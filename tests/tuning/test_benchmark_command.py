@@ -21,7 +21,7 @@ def settings(tmp_path):
 
 @pytest.mark.parametrize("given", [{}, {"max_params": 5.0}])
 def test_a_limit_that_all_models_break_is_named_with_the_nearest_and_by_how_much(settings, given):
-    told = "none of 2 models keeps it; the nearest is test_vit with 0.371 million, 3612.4 % above it"
+    told = "none of 2 models keeps it; the nearest is test_vit with 0.371 million, 37 times the limit"
     with pytest.raises(ValueError, match=rf"^limits\.parameters=0\.01: {re.escape(told)}$"):
         measured(settings(**given), Limits(parameters=0.01))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tuning.limits import OBJECTIVES, Limits
+from tuning.limits import OBJECTIVES, Limits, missed_by
 from tuning.model_search import HOPELESS, hopes, judged, write_choice
 from tuning.published import Joined, Published
 from tuning.speed_table import Row, SpeedTable
@@ -78,12 +78,24 @@ def test_when_nothing_fits_the_nearest_is_named_with_what_it_breaks_by_how_much(
     limits = Limits(latency_ms=0.5)
     choice = judged(found, limits)
     fastest = min(found, key=lambda one: one.row.p95_ms)
-    share = 100 * (fastest.row.p95_ms - 0.5) / 0.5
     assert choice.chosen is None and choice.nearest is fastest and choice.overrides == []
-    assert (
-        f"{fastest.row.model}, which breaks p95 {fastest.row.p95_ms:g} ms (at most 0.5), {share:.1f} % above"
-        in choice.why
-    )
+    p95 = fastest.row.p95_ms
+    assert f"{fastest.row.model}, which breaks p95 {p95:g} ms (at most 0.5), {2 * p95:g} times the limit" in choice.why
+
+
+@pytest.mark.parametrize(
+    ("share", "at_least", "told"),
+    [
+        (0.0004, False, "0.04 % above it"),
+        (0.999, False, "99.9 % above it"),
+        (1.3, False, "2.3 times the limit"),
+        (8.96, False, "10 times the limit"),
+        (3612.4, False, "3,613 times the limit"),
+        (0.25, True, "25 % below it"),
+    ],
+)
+def test_a_limit_that_is_missed_by_far_is_told_in_times_and_else_in_per_cent(share, at_least, told):
+    assert missed_by(share, at_least) == told
 
 
 def test_the_answer_says_why_and_what_to_paste():
