@@ -83,6 +83,11 @@ def worker_count(wanted: int | str, store: ImageStore) -> int:
     return cores() if isinstance(store.source, Streamed) else 0
 
 
-def log_loading(name: str, keys: Sized, workers: int, pinned: bool) -> None:
+def log_loading(name: str, keys: Sized, workers: int, pinned: bool, said: set[str]) -> None:
+    """How batches come. said: what was logged before, which is not again: a loader is made for several ends."""
+    batches = "1 batch" if len(keys) == 1 else f"{len(keys)} batches"
     ahead = f"{workers} workers, {AHEAD * workers} batches ahead" if workers else "no workers"
-    log.info("%s: %d batches, %s, %s", name, len(keys), ahead, "pinned memory" if pinned else "memory not pinned")
+    line = f"{name}: {batches}, {ahead}, {'pinned memory' if pinned else 'memory not pinned'}"
+    if line not in said:
+        log.info(line)
+    said.add(line)

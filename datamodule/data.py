@@ -49,6 +49,7 @@ class ImageData(DataSettings, LightningDataModule):
         self.targets: Targets = targets_of(self.kind)
         self.left_out: Chosen | None = None  # (rows,) which training does without from the next epoch on
         self._prepared = False
+        self._said: set[str] = set()  # of its loaders, in the log
 
     def scan(self) -> Inventory:
         """All images of the source; may leave splits open."""
@@ -205,7 +206,7 @@ class ImageData(DataSettings, LightningDataModule):
 
     def _loader(self, name: str, store: ImageStore, keys: TrainingBatches | EvaluationBatches) -> BatchLoader:
         workers, pinned = worker_count(self.workers, store), self._device() == "cuda"
-        log_loading(name, keys, workers, pinned)
+        log_loading(name, keys, workers, pinned, self._said)
         return batch_loader(Batches(store, self._batch_targets(store)), keys, workers, pinned, self.seed)
 
     def _batch_targets(self, store: ImageStore) -> Tensor | MaskBatches:

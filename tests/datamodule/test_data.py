@@ -270,8 +270,8 @@ def test_a_split_without_images_is_not_run(tmp_path):
 def test_no_worker_is_started_for_decoded_images_and_the_log_says_so(tmp_path, caplog):
     data = prepared(Pictures(tmp_path))
     with caplog.at_level(logging.INFO):
-        assert data.train_dataloader().num_workers == 0
-    assert "train: 1 batches, no workers, memory not pinned" in caplog.text
+        assert data.train_dataloader().num_workers == data.train_dataloader().num_workers == 0
+    assert caplog.text.count("train: 1 batch, no workers, memory not pinned") == 1
 
 
 def test_streamed_images_get_workers(tmp_path):
