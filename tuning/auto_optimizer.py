@@ -26,6 +26,10 @@ HIGHEST = 3.0
 JUDGING = 1.4  # what validations add to a round's time, at most
 
 
+class TooShort(ValueError):
+    """optimizers.max_training_time is over before anything could be compared."""
+
+
 @dataclass(frozen=True)
 class Tried:
     """One arm in one round; `loss` is what counts, infinite where it was dropped."""
@@ -92,7 +96,7 @@ def search(
             break
         tried, state = tried + now, best_state or state
     if state is None:
-        raise ValueError(_none_trains(tried))
+        raise _none_trains(tried)
     winner = _best([one for one in tried if one.round == tried[-1].round])[0].arm
     return Found(winner, state, tuple(tried), rules.rule, time.monotonic() - started)
 
@@ -161,10 +165,11 @@ def _best(tried: Sequence[Tried]) -> list[Tried]:
     return sorted((one for one in tried if math.isfinite(one.loss)), key=lambda one: one.loss)
 
 
-def _none_trains(tried: Sequence[Tried]) -> str:
+def _none_trains(tried: Sequence[Tried]) -> ValueError:
     if all(one.curve.dropped == OUT_OF_TIME for one in tried):
-        return "optimizers.max_training_time is too short to train one arm once; give more, or fewer candidates"
-    return (
+        advice = "give more, or fewer candidates"
+        return TooShort(f"optimizers.max_training_time is too short to train one arm once; {advice}")
+    return ValueError(
         f"optimizers.option=auto: none of {len(tried)} arms trains; {tried[0].arm}: {tried[0].curve.dropped}. "
         "Look at the data and the loss, or try trainer.gradient_clip_val=1.0 or lower rates"
     )

@@ -1,13 +1,12 @@
 """What experiment=auto trains with: the automatic optimizer, or the rate of a given one, within a share of the time."""
 
 import math
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from models.training import RATE
 from tuning.arms import Arm, Node, arms, spread
-from tuning.auto_optimizer import Found, search
+from tuning.auto_optimizer import Found, TooShort, search
 from tuning.auto_settings import of_choice
 from tuning.candidates import first_arm, span
 from tuning.course import Config, Course
@@ -37,17 +36,16 @@ def searched(course: Course, step_s: float, seconds: float) -> Found | None:
     test_s = STEPS * step_s if wants_rate(course.config["optimizers"]) else 0.0
     if seconds < test_s + LEAST_STEPS * step_s:
         return None
-    began = time.monotonic()
     try:
-        return _found(course, seconds - test_s)
-    except ValueError:
-        if time.monotonic() - began < seconds:
+        return _found(course, seconds)
+    except TooShort:
+        given, _ = of_choice(course.config["optimizers"])
+        if given.seconds is not None and given.seconds < seconds:
             raise
         return None  # steps took longer than they had before: no training was done in time
 
 
 def _found(course: Course, seconds: float) -> Found:
-    """seconds: of the trainings after a range test."""
     node = course.config["optimizers"]
     given, rules = of_choice(node)
     given = replace(given, max_training_time=span(min(seconds, given.seconds or math.inf)))

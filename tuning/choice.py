@@ -38,7 +38,7 @@ class Choice:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             if config["datamodule"]["batch_size"] == "auto":
                 _choose_batch_size(config, task, data, device)
-            if given.option == "auto" or rules.replay or config["optimizers"].get("lr") == "auto":
+            if rules.replay or "auto" in (given.option, config["optimizers"].get("lr")):
                 _choose_optimizer(Course(config, task, data, device), run, given, rules)
 
 
@@ -63,6 +63,8 @@ def _choose_optimizer(course: Course, run: Run, given: AutoSettings, rules: Sear
 
 def _searched(course: Course, run: Run, given: AutoSettings, rules: SearchSettings) -> State | None:
     """Searches, tells, and writes the winner down; its state where the training goes on from it."""
+    if course.config["trainer"]["max_time"]:
+        log.info("trainer.max_time begins after this search, whose own time is optimizers.max_training_time")
     with several(course, rules) as trainings:
         found = _found(course, given, rules, trainings)
     goes_on = rules.then == "continue"

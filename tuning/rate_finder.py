@@ -9,6 +9,7 @@ lies.
 
 import logging
 import math
+import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +19,9 @@ import numpy as np
 import torch
 
 from tuning.arms import Arm, given_range
-from tuning.auto_optimizer import Found, Trainings, search
+from tuning.auto_optimizer import Found, TooShort, Trainings, search
 from tuning.auto_settings import AutoSettings, SearchSettings
+from tuning.candidates import span
 from tuning.course import Course, MakeOptimizer
 from utils.build import build
 
@@ -51,8 +53,13 @@ class RangeTest:
         return self.rates[self.losses.index(min(self.losses))]
 
 
-def range_test(course: Course, make_optimizer: MakeOptimizer, steps: int = STEPS) -> RangeTest:
-    """Trains while the rate rises evenly in its logarithm, until the loss has blown up. The network is given back."""
+def range_test(
+    course: Course, make_optimizer: MakeOptimizer, steps: int = STEPS, deadline: float = math.inf
+) -> RangeTest:
+    """Trains while the rate rises evenly in its logarithm, until the loss has blown up. The network is given back.
+
+    Raises TooShort where that takes longer than until the deadline, of time.monotonic().
+    """
     course.task.to(course.device).train()
     course.task.net.load_state_dict(course.initial)
     optimizer = make_optimizer(course.task.net)
@@ -70,6 +77,8 @@ def range_test(course: Course, make_optimizer: MakeOptimizer, steps: int = STEPS
             break
         rates.append(rate)
         losses.append(smoothed)
+        if time.monotonic() > deadline:
+            raise TooShort("optimizers.max_training_time is over before the range test is: give more, or a rate")
     course.restore()
     return RangeTest(tuple(rates), tuple(losses))
 
@@ -111,16 +120,24 @@ def find_rate(
 ) -> Found:
     """The best rate for one optimizer, whose own `lr_falls` says how rates of shorter trainings compare.
 
-    node: its configuration; the rate in it does not matter.
+    node: its configuration; the rate in it does not matter. The range test is part of given.max_training_time.
     """
-    tested = range_test(course, build(node | {"lr": 1.0}))
+    began = time.monotonic()
+    tested = range_test(course, build(node | {"lr": 1.0}), deadline=began + (given.seconds or math.inf))
     if len(tested.rates) < 2:
         raise ValueError("optimizers.lr=auto: the loss is not finite at any rate; look at the data and the loss")
     log.info("rate finder: the valley lies at %.2g, the lowest loss at %.2g", tested.valley, tested.lowest)
     rates = neighbours(tested.lowest, given_range(node))
     arms = [Arm(str(node.get("name", "optimizer")), rate, node | {"lr": rate}) for rate in rates]
-    found = search(course, arms, given, replace(rules, horizon=given.lr_falls), trainings)
+    left = _without(given, time.monotonic() - began)
+    found = search(course, arms, left, replace(rules, horizon=given.lr_falls), trainings)
+    found = replace(found, seconds=time.monotonic() - began)
     return found if rules.then == "continue" else replace(found, winner=between(found))
+
+
+def _without(given: AutoSettings, seconds: float) -> AutoSettings:
+    """With so much less time, where a time is given."""
+    return given if given.seconds is None else replace(given, max_training_time=span(given.seconds - seconds))
 
 
 def between(found: Found) -> Arm:

@@ -1,13 +1,17 @@
 """Optimizer and rate within a share of the time, on real digits."""
 
 import math
+import time
 
 import pytest
 import torch
 
 from models.training import make_task
+from tuning.auto_optimizer import TooShort
+from tuning.auto_settings import AutoSettings, SearchSettings
 from tuning.automatic_optimizer import kept, searched, unsearched
 from tuning.course import Course
+from tuning.rate_finder import find_rate
 from utils.build import build
 from utils.configuration import composed, option
 
@@ -52,6 +56,15 @@ def test_the_time_ends_a_search_though_no_arm_is_done(course):
     endless = ("optimizers.search.rule=lowest_train_loss", "optimizers.max_step_count=999999")
     line = ("optimizers.option=auto", "optimizers.candidates=[sgd]", *endless)
     assert searched(course(*line), step_s=0.005, seconds=1.0) is None
+
+
+def test_a_range_test_is_part_of_the_time_of_a_search(course):
+    slow = course(*SGD)
+    slow.step = lambda *given: time.sleep(0.05) or Course.step(slow, *given)
+    given = AutoSettings(max_training_time="00:00:00:01")
+    with pytest.raises(TooShort, match="over before the range test is"):
+        find_rate(slow, slow.config["optimizers"], given, SearchSettings())
+    assert searched(slow, step_s=0.001, seconds=1.9) is None
 
 
 def test_without_the_time_for_it_there_is_no_search(course):
