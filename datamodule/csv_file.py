@@ -16,6 +16,7 @@ from datamodule.targets import Kind, parts
 log = logging.getLogger(__name__)
 
 Line = dict[str, str]
+NUMBER = "\0"  # what a line keeps its own number by: no column is called so
 TAB = "\\t"  # as a command line spells it
 TRUTHS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
@@ -25,8 +26,8 @@ class CsvFile(ImageData):
 
     file: the list. root: what its paths start from, the file's folder by default. label_column null: no labels.
     Several labels of an image stand in one column, between separators (the separator alone: none of them), or are a
-    column of 0 and 1 each; values and the classes of several heads have a column each. An image whose cells are all
-    empty is unlabelled.
+    column of 1 and 0 (or true and false) each; values and the classes of several heads have a column each. An image
+    whose cells are all empty is unlabelled.
     split_column, group_column: used where the file has them. separator, delimiter: \\t is a tab. options: of ImageData.
     """
 
@@ -65,7 +66,7 @@ class CsvFile(ImageData):
     def scan(self) -> Inventory:
         lines = self._lines() if self.on_bad_image == "raise" else self._there(self._lines())
         found = look_up(self.root, [line[self.path_column] for line in lines])
-        labels = [self._label([line[column].strip() for column in self.columns]) for line in lines]
+        labels = [self._label([line[column].strip() for column in self.columns], line[NUMBER]) for line in lines]
         columns = {
             **hashed(self.root, found, Path(self.cache_dir), listed_by=self.file),
             "label": labels,
@@ -90,14 +91,14 @@ class CsvFile(ImageData):
             )
         return list(named)
 
-    def _label(self, cells: list[str]) -> str:
+    def _label(self, cells: list[str], number: str) -> str:
         """A line's label as an inventory has it."""
         if not any(cells):
             return ""
         if isinstance(self.targets, HeadTargets):
             return self.targets.label(cells)
         if self.kind == "labels":
-            each = [_named(*pair) for pair in zip(self.columns, cells, strict=True)]
+            each = [_named(*pair, number) for pair in zip(self.columns, cells, strict=True)]
             found = each if len(each) > 1 else self._split_up(cells[0])
             return SEVERAL.join(dict.fromkeys(filter(None, found))) or SEVERAL
         return SEVERAL.join(self._split_up(cells[0]) if self.kind == "values" and len(cells) == 1 else cells)
@@ -131,7 +132,7 @@ class CsvFile(ImageData):
             for key, column in wanted:
                 if column not in header:
                     raise ValueError(f"{self.file} has no column {column!r} but {header}; set datamodule.{key}")
-            return list(table)
+            return [line | {NUMBER: str(table.line_num)} for line in table]
 
     def _there(self, lines: list[Line]) -> list[Line]:
         """Those whose image is there."""
@@ -158,7 +159,9 @@ def _marks(separator: str, delimiter: str) -> tuple[str, str]:
     return separator.replace(TAB, "\t"), told
 
 
-def _named(column: str, cell: str) -> str:
+def _named(column: str, cell: str, number: str) -> str:
     """A label by its own column; what is neither yes nor no becomes a word that no label is, to be refused by file."""
     given = TRUTHS.get(cell.lower())
-    return f"{column}={cell!r}" if given is None else column if given else ""
+    if given is None:
+        return f"{column}={cell!r} in line {number} (use 1, 0, true or false)"
+    return column if given else ""

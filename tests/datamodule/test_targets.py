@@ -49,9 +49,11 @@ def test_an_image_with_no_label_to_its_name_trains_and_one_without_any_word_is_t
     assert {"train", "val", "test"} <= set(inventory.split)
 
 
-def test_a_cell_that_is_neither_yes_nor_no_is_named_with_its_file(listed):
-    source = listed("path,dog,cat", "0.png,1,0", "1.png,0,2", kind="labels", label_column=["dog", "cat"])
-    with pytest.raises(ValueError, match=r"1.png is labelled cat='2', which is none of cat, dog"):
+@pytest.mark.parametrize("cell", ["2", "yes", ""])
+def test_a_cell_that_is_neither_yes_nor_no_is_named_with_its_file_and_line(listed, cell):
+    source = listed("path,dog,cat", "0.png,1,0", f"1.png,0,{cell}", kind="labels", label_column=["dog", "cat"])
+    told = rf"1.png is labelled cat='{cell}' in line 3 \(use 1, 0, true or false\), which is none of cat, dog"
+    with pytest.raises(ValueError, match=told):
         source.prepare()
 
 
