@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+CHOSEN = (("optimizers", "option"), ("optimizers", "lr"), ("datamodule", "batch_size"))  # by trials, where auto
 SPEED_WORDS = ("fp32", "bf16", "fp16", "channels_last", "compile")
 
 

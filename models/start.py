@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from models.runs import Run, create, find, weights_file
-from models.settings import RunSettings
+from models.settings import CHOSEN, RunSettings
 
 Config = dict[str, Any]
 Override = Callable[[Config], Config]
@@ -56,12 +56,35 @@ def _resumed(chosen: RunSettings, override: Override) -> Start | None:
         return None
     run = find(chosen.resume_full_training, chosen.logs)
     if why := run.why_it_cannot_go_on:
-        raise ValueError(f"resume_full_training={chosen.resume_full_training}: {run.folder} {why}; start it again")
+        asked = f"resume_full_training={chosen.resume_full_training}"
+        raise ValueError(f"{asked}: {run.folder} {why}; start it again{_from(run)}")
     stored = _without_record(run.read())
-    config = override(stored)
+    config = _overridden(stored, run, override)
     _refuse_another_name("experiment_name", config["experiment_name"], stored["experiment_name"], run)
     _refuse_another_name("run_name", chosen.run_name or run.folder.name, run.folder.name, run)
     return Start(run, config, resume=True)
+
+
+def _from(run: Run) -> str:
+    """The weights that a run left, in words."""
+    there = any(file.is_file() for file in (run.best, run.last))
+    return f", or from its weights with resume_weights_training={run.folder}" if there else ""
+
+
+def _overridden(stored: Config, run: Run, override: Override) -> Config:
+    """With the command line's values, but for what the run has settled on and the line leaves to be chosen."""
+    try:
+        config = override(stored)
+    except ValueError as error:
+        raise ValueError(f"{error}; as it is the run goes on with resume_full_training={run.folder} alone") from error
+    return _settled(config, stored)
+
+
+def _settled(config: Config, stored: Config) -> Config:
+    for group, key in (*CHOSEN, ("trainer", "speed")):
+        if config.get(group, {}).get(key) == "auto":
+            config[group][key] = stored[group].get(key)
+    return config
 
 
 def _refuse_another_name(key: str, asked: str, own: str, run: Run) -> None:

@@ -23,7 +23,7 @@ from models.model_file import load_weights, read_manifest, start_from, weights_s
 from models.outcome import Further, Outcome, conclude, no_more
 from models.record import environment
 from models.runs import Run, weights_file
-from models.settings import TrainerSettings, duration
+from models.settings import CHOSEN, TrainerSettings, duration
 from models.speed import Bench, Speed, choose, spelt
 from models.task import ImageTask
 from utils.build import build, check_third_party, settings
@@ -244,7 +244,7 @@ def settle_choices(config: Config, limits: TrainerSettings, task: ImageTask, dat
 
 def refuse_unchosen(config: Config) -> None:
     """Raises ValueError where the configuration still leaves something open: nobody was handed in to choose it."""
-    for group, key in (("optimizers", "option"), ("optimizers", "lr"), ("datamodule", "batch_size")):
+    for group, key in CHOSEN:
         if config[group].get(key) == "auto":
             raise ValueError(f"{group}.{key}=auto: this command does not choose it; use train.py or give a value")
 

@@ -73,9 +73,10 @@ class Problem:
             raise ValueError(
                 f"tune.grace_epochs={grace} is more than the {self.epochs} epochs of a trial: lower it, or raise {key}"
             )
-        for name in ("resume_full_training", "reproduce"):
-            if self.config[name]:
-                raise ValueError(f"{name} takes a run as it is, trainer.tune=true looks for another: leave one out")
+        if self.config["resume_full_training"]:
+            raise ValueError("a search goes on by the same command: leave resume_full_training out")
+        if self.config["reproduce"]:
+            raise ValueError("reproduce takes a run as it is, trainer.tune=true looks for another: leave one out")
         _ = self.goal, self.parameters
         if self.settings.searcher == "grid":
             grid(self.parameters)

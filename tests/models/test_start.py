@@ -60,5 +60,34 @@ def test_a_run_whose_checkpoints_hold_the_weights_alone_is_not_taken_up(begin, t
     run.write({"callback": {"checkpoints": {"save_weights_only": True}}, "record": {}})
     run.checkpoints.mkdir()
     run.last.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"light has the weights alone .*callback\.save_weights_only=true.*start it"):
+    told = r"light has the weights alone .*save_weights_only=true.*start it again, or .*resume_weights_training=.*light"
+    with pytest.raises(ValueError, match=told):
         begin(resume_full_training="light")
+
+
+@pytest.fixture
+def stopped(tmp_path, begin):
+    """A run old/stopped that chose its optimizer, its batch size and its speed."""
+    run = create(str(tmp_path / "logs"), "old", "stopped", force=False)
+    chosen = {"optimizers": {"name": "muon", "lr": 0.1, "option": None}, "datamodule": {"batch_size": 32}}
+    run.write({"experiment_name": "old", **chosen, "trainer": {"speed": "bf16", "max_epochs": 3}, "record": {}})
+    run.checkpoints.mkdir()
+    run.last.write_bytes(b"")
+    return run
+
+
+def going_on(run, *line):
+    chosen = RunSettings(logs=str(run.folder.parents[1]), resume_full_training="stopped")
+    return start({}, chosen, partial(overridden, overrides=[*line], ignore=NOT_STORED)).config
+
+
+def test_a_run_goes_on_with_what_it_chose_though_the_line_says_auto_once_more(stopped):
+    autos = ("optimizers.option=auto", "optimizers.lr=auto", "datamodule.batch_size=auto", "trainer.speed=auto")
+    stored = {key: value for key, value in stopped.read().items() if key != "record"}
+    assert going_on(stopped, *autos, "trainer.max_epochs=9") == stored | {"trainer": {"speed": "bf16", "max_epochs": 9}}
+
+
+@pytest.mark.parametrize("given", ["optimizers=sgd", "experiment=auto"])
+def test_what_a_stored_run_does_not_take_is_refused_with_how_it_goes_on(stopped, given):
+    with pytest.raises(ValueError, match=rf"{given}.*; as it is the run goes on with .*={stopped.folder} alone"):
+        going_on(stopped, given)

@@ -18,6 +18,11 @@ def test_a_key_that_every_trial_overwrites_is_refused(problem, key, given, told)
         problem(*given, f'tune.space=["{key}=choice(1,2)"]')
 
 
+def test_a_search_is_not_begun_by_what_takes_up_a_run(problem):
+    with pytest.raises(ValueError, match="a search goes on by the same command: leave resume_full_training out"):
+        problem("trainer.tune=True", "resume_full_training=True")
+
+
 def test_what_the_automatic_optimizer_reads_or_leaves_can_be_searched(problem):
     keys = ("optimizers.num_epochs", "optimizers.layer_decay", "models.num_filters")
     problem("optimizers.option=auto", f"tune.space={[f'{key}=choice(1,2)' for key in keys]}")
