@@ -164,7 +164,7 @@ def _honest(name: str, interval: Interval | None, count: int) -> Interval | None
 
     A share of exactly 0 or 1 has no spread in any resample; Wilson's range of as many trials stands in.
     """
-    if interval is None or name in PLAIN_NUMBERS:
+    if interval is None or name in PLAIN_NUMBERS or not count:  # predicted alone: a class of no pixel has an IoU of 0
         return interval
     if name in _CALIBRATION:
         return Interval(interval.value, max(interval.low, 0.0), interval.high)

@@ -251,6 +251,13 @@ def test_a_class_in_no_mask_is_named_and_left_out_of_the_mean(rng):
     assert found["mean_iou"].value == evaluate_segmentation(counts, ["a", "b", "c"], rng, repeats=50)["mean_iou"].value
 
 
+def test_a_class_in_no_mask_that_is_predicted_has_an_overlap_of_nothing(rng):
+    counts = np.pad(masks(rng)[2], ((0, 0), (0, 1), (0, 1)))
+    counts[0, 0, 3] = 5
+    found = evaluate_segmentation(counts, ["sky", "road", "car", "moon"], rng, repeats=50)
+    assert found.missing == ("moon",) and found.classes[3].scores["iou"].value == 0
+
+
 def test_counts_that_are_not_of_single_images_are_refused(rng):
     with pytest.raises(ValueError, match=r"must be \(images, 3, 3\), got \(3, 3\)"):
         evaluate_segmentation(np.ones((3, 3)), ["a", "b", "c"], rng)
