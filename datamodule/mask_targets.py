@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datamodule.decode import Pixels
 from datamodule.inventory import Inventory
-from datamodule.targets import Flaws, Targets, refuse_repeated
+from datamodule.targets import Flaws, Targets, refuse_repeated, some
 from datamodule.transforms import IGNORED
 
 log = logging.getLogger(__name__)
@@ -87,9 +87,14 @@ class MaskTargets(Targets):
         if len(counts) < 2 or (counts > 0).sum() < 2:
             advice = "two are needed. datamodule.values=[…] says which values are the classes"
             raise ValueError(f"the training masks of {inventory.root} show fewer than two classes: {advice}")
-        for name, count in zip(inventory.classes, counts, strict=True):
-            if not count:
-                log.warning("class %s is in no training mask", name)
+        if absent := [name for name, count in zip(inventory.classes, counts, strict=True) if not count]:
+            log.warning(self._told_absent(inventory, absent))
+
+    def _told_absent(self, inventory: Inventory, absent: Sequence[str]) -> str:
+        found = sorted(self._found(inventory) - self.ignored)
+        advice = f"; datamodule.values={found} names those that occur" if self.values is None else ""
+        few = f"class {absent[0]} is" if len(absent) == 1 else f"{len(absent)} of {len(inventory.classes)} classes are"
+        return f"{few} in no training mask{'' if len(absent) == 1 else ': ' + some(absent)}{advice}"
 
     def encode(self, inventory: Inventory) -> NDArray[Any]:
         """Each image's pixels of every class (n, classes) int64."""

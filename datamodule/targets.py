@@ -63,7 +63,7 @@ class Classes(Targets):
         empty = [name for name in inventory.classes if name not in set(inventory.label)]
         if class_names is None and empty:
             advice = "add some, remove its folder, or list the classes in datamodule.class_names"
-            raise ValueError(f"no image of class {_some(empty)} in {inventory.root}; {advice}")
+            raise ValueError(f"no image of class {some(empty)} in {inventory.root}; {advice}")
         return super().names(inventory, class_names)
 
     def strata(self, inventory: Inventory) -> Words:
@@ -92,8 +92,8 @@ class Labels(Targets):
         found = (
             (row, [part for part in parts(label) if part not in known]) for row, label in enumerate(inventory.label)
         )
-        told = _some(sorted(known))
-        return {row: f"is labelled {_some(foreign)}, which is none of {told}" for row, foreign in found if foreign}
+        told = some(sorted(known))
+        return {row: f"is labelled {some(foreign)}, which is none of {told}" for row, foreign in found if foreign}
 
     def meaning(self, label: str) -> Hashable:
         return frozenset(parts(label))
@@ -103,7 +103,7 @@ class Labels(Targets):
             raise ValueError(f"no image in {inventory.root} has a label; name the column: datamodule.label_column")
         found = self.encode(inventory.take(inventory.rows("train"))).sum(axis=0)
         if missing := [name for name, count in zip(inventory.classes, found, strict=True) if not count]:
-            raise ValueError(f"no training image has the label {_some(missing)}; add some or leave that label out")
+            raise ValueError(f"no training image has the label {some(missing)}; add some or leave that label out")
 
     def encode(self, inventory: Inventory) -> NDArray[Any]:
         number = {name: place for place, name in enumerate(inventory.classes)}
@@ -126,9 +126,9 @@ class Values(Targets):
 
     def _flaw(self, words: Sequence[str], names: Sequence[str]) -> str:
         if len(words) != len(names):
-            return f"has {len(words)} values for {len(names)} targets ({_some(names)})"
+            return f"has {len(words)} values for {len(names)} targets ({some(names)})"
         wrong = [f"{word!r} for {name}" for word, name in zip(words, names, strict=True) if not _is_number(word)]
-        return f"has {_some(wrong)}, which is no finite number" if wrong else ""
+        return f"has {some(wrong)}, which is no finite number" if wrong else ""
 
     def check(self, inventory: Inventory) -> None:
         if not len(inventory.rows("train")):
@@ -167,5 +167,5 @@ def _is_number(word: str) -> bool:
         return False
 
 
-def _some(names: Sequence[str], limit: int = 5) -> str:
+def some(names: Sequence[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -83,6 +83,15 @@ def test_values_can_be_any_and_some_ignored(pairs):
     assert set(batch.target.unique().tolist()) == {0, 1, 255} and data.classes == ("two", "none")
 
 
+def test_classes_in_no_training_mask_are_named_in_a_line_with_the_values_that_occur(pairs, caplog):
+    data = pairs()
+    for file in (data.root / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(file)) * 10).save(file)
+    data.prepare()
+    told = "18 of 21 classes are in no training mask: 1, 2, 3, 4, 5 and 13 more; datamodule.values=[0, 10, 20] names"
+    assert {one.message for one in caplog.records} == {f"{told} those that occur"}
+
+
 def spoil_size(root):
     Image.new("L", (5, 5)).save(root / "masks/03.png")
 
