@@ -5,6 +5,7 @@ import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from utils.files import write_whole
 
 BATCHES = (1, 8, 32)
 MIB = 2**20
+ROOM = 512 * MIB  # for the gate's images, where it may look at more than `images`
 SHARED = "; every fourth calibrates int8, the others judge"
 COLUMNS = ("engine", "precision", "device", "any batch", "accepted", "why", "agreement", "accuracy", "batch", "p50_ms",
            "p95_ms", "p99_ms", "images_per_s", "size_mib", "peak_mib", "ready_after_s")  # fmt: skip
@@ -113,7 +115,8 @@ def compare_engines(
     auto: Auto, candidate: Candidate, run: Run | None, config: dict[str, Any], chosen: TesterSettings
 ) -> EngineTable:
     """Gates on the run's validation split, or where there is none on the images of the test."""
-    pixels, target, images = gate_images(candidate, auto.images * 4 // 3, own=run is not None and chosen.data is None)
+    most = max(auto.images, min(auto.most, ROOM // prod(candidate.data.preprocessing.sides))) * 4 // 3
+    pixels, target, images = gate_images(candidate, most, own=run is not None and chosen.data is None)
     with model_folder(candidate, run, config, chosen) as folder:
         calibrating = np.arange(len(pixels)) % 4 == 3  # every fourth: no image judges what it calibrated
         source = source_of(folder, calibration=pixels[calibrating] if calibrating.any() else None)

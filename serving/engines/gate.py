@@ -27,12 +27,15 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Verdict:
-    """accuracy: shares, None where the images' targets are not known or the task has none."""
+    """accuracy: shares, None where the images' targets are not known or the task has none. less_accurate: refused, for
+    accuracy alone.
+    """
 
     accepted: bool
     why: str
     agreement: float
     accuracy: float | None = None
+    less_accurate: bool = False
 
 
 def decisions(task: str, logits: Array) -> Array:
@@ -56,7 +59,7 @@ def judge(task: str, said: Array, reference: Array, target: Array | None, tolera
     if agreement < tolerance.agreement:
         return Verdict(False, f"{why}; {tolerance.agreement:.2%} asked for", agreement, accuracies[0])
     if lost > tolerance.accuracy_drop + 1e-9:
-        return Verdict(False, f"{why}; {tolerance.accuracy_drop} points may be lost", agreement, accuracies[0])
+        return Verdict(False, f"{why}; {tolerance.accuracy_drop} points may be lost", agreement, accuracies[0], True)
     return Verdict(True, why, agreement, accuracies[0])
 
 

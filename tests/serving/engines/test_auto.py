@@ -12,9 +12,9 @@ import pytest
 
 from serving.engines import auto as auto_file
 from serving.engines.auto import Auto, Tried, chosen
-from serving.engines.cache import place
+from serving.engines.cache import place, prepared
 from serving.engines.eager import Eager
-from serving.engines.engine import EngineError
+from serving.engines.engine import EngineError, answers
 from serving.engines.gate import Verdict
 from serving.engines.openvino import OpenVino
 from serving.engines.tensorrt import TensorRt
@@ -50,6 +50,21 @@ class Broken(Wrong):
         raise EngineError("this network has a layer that it does not know")
 
 
+@dataclass(frozen=True)
+class Slipping(Wrong):
+    """Answers wrongly for one image, whose pixels these are."""
+
+    image: bytes = b""
+
+    def load(self, source, folder):
+        engine = Eager.load(self, source, folder)
+        right = engine.answer
+        engine.answer = lambda pixels: np.stack(
+            [np.roll(said, one.tobytes() == self.image) for said, one in zip(right(pixels), pixels, strict=True)]
+        )
+        return engine
+
+
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(auto_file, "SECONDS", 0.0)
@@ -67,6 +82,15 @@ def test_says_why_each_was_refused(choice):
     assert verdicts["broken"].why == "this network has a layer that it does not know"
     assert "needs" in verdicts["tensorrt fp16"].why
     assert verdicts["openvino fp32"].accepted and verdicts["eager fp32"].agreement == 1.0
+
+
+def test_accuracy_that_a_few_images_deny_is_judged_on_more_of_them(source, digits):
+    pixels, target = digits[0][1500:], digits[1][1500:]
+    right = answers(prepared(auto_file.REFERENCE, source), pixels[:100]).argmax(axis=1) == target[:100]
+    auto = Auto([Slipping(image=pixels[right.argmax()].tobytes())], accuracy_drop=0.5, images=100)
+    of_few, of_more = (auto.gated(source, pixels[:count], target[:count])[1].verdict for count in (100, 297))
+    assert not of_few.accepted and of_few.why.startswith("agrees on 99.00% of 100 images")
+    assert of_more.accepted and of_more.why.startswith("agrees on 99.66% of 297 images")
 
 
 def test_times_those_that_passed_at_each_batch_size_and_keeps_one_of_them(choice):
