@@ -211,11 +211,17 @@ def tell(outcome: Outcome) -> None:
     for lines in zip(*shown.values(), strict=True):
         table.add_row(lines[0][0], *(f"{value}  ({interval})" for _, value, interval in lines))
     out, page = console(), outcome.run.report / "index.html"
-    report = _shown(page) if page.is_file() else "none: without validation and test images there is nothing to judge by"
+    report = _shown(page) if page.is_file() else _why_none(outcome)
     if outcome.evaluations:
         out.print(table)
     for name, fact in (facts(outcome) | {"report": report}).items():
         out.print(f"{name:9}{fact}", soft_wrap=True)
+
+
+def _why_none(outcome: Outcome) -> str:
+    if outcome.evaluations:
+        return "none: trainer.report=false"
+    return "none: without validation and test images there is nothing to judge by"
 
 
 def compare(original: Config, outcome: Outcome) -> tuple[bool, str]:

@@ -54,6 +54,7 @@ class TrainerSettings:
     log_every_n_steps: int = 50
     deterministic: bool | Literal["warn"] = True
     progress: bool = True
+    report: bool = True
 
     def __post_init__(self) -> None:
         for key in (

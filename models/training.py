@@ -67,7 +67,8 @@ def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()
                 raise ValueError(_too_little_memory(config, run)) from error
             if not _halve_batch(config):
                 raise
-    return conclude(config, run, *fitted, parts.sections)
+    wanted = config["trainer"].get("report", True)  # which runs of an earlier version do not say
+    return conclude(config, run, *fitted, parts.sections if wanted else None)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

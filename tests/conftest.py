@@ -21,10 +21,13 @@ from sklearn.datasets import load_digits
 from tests.browser import CHROMIUM, Browser
 
 ROOT = Path(__file__).parent.parent
-PROCESSES = get_context("forkserver")  # real processes that start with torch and Lightning already imported
-PROCESSES.set_forkserver_preload(
-    ["timm", "torchvision.transforms.v2", "models.training", "models.trackers", "serving.server", "serving.api.app"]
-)
+PROCESSES = get_context("forkserver")  # real processes that start with what they need already imported
+PROCESSES.set_forkserver_preload([
+    "timm", "torchvision.transforms.v2", "models.training", "models.trackers", "models.classification", "models.start",
+    "datamodule.digits", "tuning.auto_optimizer", "tuning.batch_size", "tuning.problem", "tuning.automatic_settings",
+    "active.start", "utils.plots", "matplotlib.backends.backend_agg", "jinja2", "plotly.offline",
+    "torch.utils.tensorboard", "serving.server", "serving.api.app",
+])  # fmt: skip
 LONGEST = (
     "test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded",
     "test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brings_the_former_back",

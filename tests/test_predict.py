@@ -14,7 +14,7 @@ from PIL import Image
 SMALL = (
     *("datamodule=folder", "datamodule.height=24", "datamodule.width=20", "datamodule.crop=0.9"),
     *("models.num_filters=4", "models.blocks=1", "trainer.max_epochs=1", "trainer.speed=fp32", "trainer.threads=1"),
-    *("logger.tensorboard=null", "run_name=first"),
+    *("logger.tensorboard=null", "trainer.report=false", "run_name=first"),
 )
 
 

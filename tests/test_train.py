@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("datamodule.n_samples=300", "trainer.max_epochs=3", "trainer.speed=fp32", "trainer.threads=1",
-         "models.num_filters=8", "logger.tensorboard=null")  # fmt: skip
+         "models.num_filters=8", "logger.tensorboard=null", "trainer.report=false")  # fmt: skip
 
 
 def only_run(logs: Path) -> Path:
@@ -54,6 +54,7 @@ def test_a_run_leaves_its_configuration_model_predictions_and_report(command, tm
 def test_a_rerun_from_the_one_file_gives_the_same_weights_with_and_without_workers(command, tmp_path):
     done = command("train.py", *SMALL, "run_name=first", "callback=ema")
     assert done.returncode == 0, done.stderr
+    assert "none: trainer.report=false" in done.stdout and not (tmp_path / "logs/default/first/report").exists()
     original = tmp_path / "logs/default/first/full_configurations.yaml"
     alone = tmp_path / "elsewhere.yaml"
     alone.write_text(original.read_text())

@@ -15,7 +15,7 @@ from models.distillation import Distillation, Teacher, sigmoid_distance, softmax
 from models.model_file import load_model
 
 SMALL = ("datamodule.n_samples=300", "trainer.max_epochs=3", "trainer.speed=fp32", "trainer.threads=1",
-         "models.num_filters=4", "models.blocks=1", "logger.tensorboard=null")  # fmt: skip
+         "models.num_filters=4", "models.blocks=1", "logger.tensorboard=null", "trainer.report=false")  # fmt: skip
 STUDENT_SHAPE = Preprocessing(8, 8, 3, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
 
 

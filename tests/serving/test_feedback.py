@@ -278,7 +278,10 @@ def corrected(open_parts, digit_folder):
     return parts.feedback.shelf("main").folder / "labels.csv"
 
 
-SMALL = ("trainer.max_epochs=1", "trainer.speed=fp32", "trainer.accelerator=cpu", "datamodule.workers=0")
+SMALL = (
+    "trainer.max_epochs=1", "trainer.speed=fp32", "trainer.accelerator=cpu", "trainer.report=false",
+    "datamodule.workers=0",
+)  # fmt: skip
 
 
 @pytest.mark.timeout(300)

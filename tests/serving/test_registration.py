@@ -32,6 +32,7 @@ SMALL = (
     "trainer.max_epochs=1",
     "trainer.speed=fp32",
     "trainer.accelerator=cpu",
+    "trainer.report=false",
     "datamodule.n_samples=300",
     "models.num_filters=4",
     "models.dense_width=16",

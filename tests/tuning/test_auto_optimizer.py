@@ -16,7 +16,7 @@ from tuning.course import OUT_OF_TIME, Curve, State
 from utils.configuration import composed
 
 SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
-         "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null")  # fmt: skip
+         "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null", "trainer.report=false")  # fmt: skip
 AUTO = (*SMALL, "optimizers.option=auto", "optimizers.candidates=[sgd,adamw,muon]", "optimizers.search.rates=2")
 
 
@@ -30,8 +30,9 @@ def told(folder: Path) -> dict:
 
 def test_the_winner_is_written_down_and_the_run_reproduces_without_a_search(command, tmp_path):
     found = {}
-    for then in ("restart", "continue"):
-        done = command("train.py", *AUTO, f"optimizers.search.then={then}", f"run_name={then}")
+    for then, shown in (("restart", True), ("continue", False)):
+        chosen = (f"optimizers.search.then={then}", f"trainer.report={shown}", f"run_name={then}")
+        done = command("train.py", *AUTO, *chosen)
         assert done.returncode == 0, done.stderr
         folder = tmp_path / "logs/default" / then
         node, found[then] = stored(folder)["optimizers"], told(folder)
@@ -63,7 +64,7 @@ def the_report_shows_every_round(report, why):
 
 
 def test_a_killed_run_goes_on_without_a_second_search(command, launch, tmp_path):
-    options = (*AUTO, "optimizers.search.then=continue", "run_name=first", "trainer.max_epochs=30")
+    options = (*AUTO, "optimizers.search.then=continue", "run_name=first", "trainer.max_epochs=15")
     folder = tmp_path / "logs/default/first"
     running = launch("train.py", *options, "optimizers.max_step_count=20", "callback.checkpoints.every_n_steps=2")
     while not (folder / "checkpoints/last.ckpt").exists() and running.process.is_alive():

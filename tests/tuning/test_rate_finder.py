@@ -12,7 +12,7 @@ from tuning.course import Curve, State
 from tuning.rate_finder import RangeTest, between, longest_fall, neighbours
 
 SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
-         "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null")  # fmt: skip
+         "models.num_filters=8", "models.blocks=2", "logger.tensorboard=null", "trainer.report=false")  # fmt: skip
 
 
 def stored(folder: Path) -> dict:
