@@ -90,7 +90,7 @@ def _golden_answered(folder: Path, manifest: Manifest, engine: Engine, batch: in
     said = _run(lambda: engine(pixels))
     if said.shape != expected.shape:
         raise BadCandidate(f"its engine answers {said.shape}, the network answered {expected.shape}")
-    verdict = judge(manifest.task, said, expected, None, Tolerance(AGREEMENT))
+    verdict = judge(manifest.task, said, expected, None, Tolerance(AGREEMENT), manifest.classes)
     if not verdict.accepted:
         raise BadCandidate(f"its engine does not answer the golden batch as the network did: {verdict.why}")
     return {len(pixels)}

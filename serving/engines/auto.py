@@ -62,7 +62,7 @@ class Look:
 
     def verdict(self, engine: Engine) -> Verdict:
         said = self.said if engine is self.reference else answers(engine, self.pixels)
-        return judge(self.source.task, said, self.said, self.target, self.tolerance)
+        return judge(self.source.task, said, self.said, self.target, self.tolerance, self.source.classes)
 
 
 class Auto:

@@ -1,10 +1,13 @@
 """Whether an engine still answers as the model does: agreement and accuracy against eager float32 on real images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from datamodule.heads import heads_in
 
 Array = NDArray[Any]
 UNTOLD = 255  # in a mask: what the pixel shows is not known
@@ -27,8 +30,8 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Verdict:
-    """accuracy: shares, None where the images' targets are not known or the task has none. less_accurate: refused, for
-    accuracy alone.
+    """agreement, accuracy: shares; of several heads those of the worst. accuracy: None where no target is known.
+    less_accurate: refused, for accuracy alone.
     """
 
     accepted: bool
@@ -45,10 +48,17 @@ def decisions(task: str, logits: Array) -> Array:
     return logits > 0 if task == "multilabel" else logits
 
 
-def judge(task: str, said: Array, reference: Array, target: Array | None, tolerance: Tolerance) -> Verdict:
-    """said, reference: logits (N, …) of the same images. target: as `decisions`, or None."""
+def judge(
+    task: str, said: Array, reference: Array, target: Array | None, tolerance: Tolerance, classes: Sequence[str] = ()
+) -> Verdict:
+    """said, reference: logits (N, …) of the same images. target: as `decisions`, or None.
+
+    classes: the model's, which of several heads tell the heads; target then (N, heads) places among them.
+    """
     if not np.isfinite(said).all():
         return Verdict(False, "it answers with what is not a number", 0.0)
+    if task == "heads":
+        return _of_heads(said, reference, target, tolerance, classes)
     own, model = decisions(task, said), decisions(task, reference)
     agreement = _agreement(own, model)
     comparable = target is not None and target.shape == own.shape
@@ -61,6 +71,25 @@ def judge(task: str, said: Array, reference: Array, target: Array | None, tolera
     if lost > tolerance.accuracy_drop + 1e-9:
         return Verdict(False, f"{why}; {tolerance.accuracy_drop} points may be lost", agreement, accuracies[0], True)
     return Verdict(True, why, agreement, accuracies[0])
+
+
+def _of_heads(
+    said: Array, reference: Array, target: Array | None, tolerance: Tolerance, classes: Sequence[str]
+) -> Verdict:
+    """Each head is judged as a classification of its own; all have to pass."""
+    own = {
+        head.name: judge(
+            "classification", said[:, head.columns], reference[:, head.columns],
+            None if target is None else target[:, place] - head.start, tolerance,
+        )
+        for place, head in enumerate(heads_in(classes))
+    }  # fmt: skip
+    refused = {name: one for name, one in own.items() if not one.accepted}
+    why = "; ".join(f"{name} {one.why}" for name, one in (refused or own).items())
+    accuracies = [one.accuracy for one in own.values() if one.accuracy is not None]
+    less_accurate = bool(refused) and all(one.less_accurate for one in refused.values())
+    agreement = min(one.agreement for one in own.values())
+    return Verdict(not refused, why, agreement, min(accuracies, default=None), less_accurate)
 
 
 def _agreement(own: Array, model: Array) -> float:

@@ -22,13 +22,14 @@ CALIBRATION = 128  # images
 class Source:
     """A run or model folder. identity: of weights, architecture and normalisation, which all end in the graph.
 
-    calibration: (N, height, width, channels) real images for int8, or None.
+    classes: digit=3 where there are several heads. calibration: (N, height, width, channels) real images for int8.
     """
 
     folder: Path
     identity: str
     task: str
     shape: Preprocessing
+    classes: tuple[str, ...] = ()
     calibration: Pixels | None = None
 
     def calibrating(self, engine: str) -> Pixels:
@@ -58,4 +59,4 @@ def source_of(folder: Path, calibration: Pixels | None = None) -> Source:
     manifest = read_manifest(folder)
     graph = [manifest.weights_sha256, manifest.architecture, manifest.preprocessing]
     identity = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()
-    return Source(folder, identity, manifest.task, preprocessing(manifest), calibration)
+    return Source(folder, identity, manifest.task, preprocessing(manifest), tuple(manifest.classes), calibration)

@@ -69,3 +69,21 @@ def test_pixels_whose_class_is_not_told_count_neither_as_right_nor_as_wrong():
     target[:, :2] = 255
     assert judge("segmentation", logits, logits, target, Tolerance()).accuracy == 1.0
     assert judge("segmentation", logits, logits, np.full_like(target, 255), Tolerance()).accepted
+
+
+def test_of_several_heads_each_is_judged_on_its_own():
+    """A colour that is always right does not hide a digit that an engine gets wrong more often than the model."""
+    classes = ["digit=0", "digit=1", "colour=blue", "colour=red"]
+    truth = np.stack([TARGET % 2, 2 + TARGET // 2], axis=1)
+    logits = np.concatenate([np.eye(2)[TARGET % 2], np.eye(2)[TARGET // 2]], axis=1)
+    same = judge("heads", logits, logits, truth, Tolerance(), classes)
+    assert same.accepted and same.accuracy == same.agreement == 1
+    assert same.why.startswith("digit agrees on 100.00% of 1,000 images, accuracy 100.00% against 100.00%; colour ")
+    louder = logits * [1, 1, 9, 9]  # other numbers, the same classes
+    assert judge("heads", louder, logits, truth, Tolerance(), classes).accepted
+    said = logits.copy()
+    said[:3, :2] = 1 - said[:3, :2]
+    verdict = judge("heads", said, logits, truth, Tolerance(), classes)
+    assert not verdict.accepted and verdict.agreement == verdict.accuracy == 0.997
+    assert verdict.why.startswith("digit agrees on 99.70%") and "colour" not in verdict.why
+    assert judge("heads", said, logits, None, Tolerance(), classes).accuracy is None
