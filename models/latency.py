@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from datamodule.preprocessing import Preprocessing
 from datamodule.transforms import Normalize
+from utils.words import many
 
 MEASURED_S = 2.0  # at least LEAST_CALLS, then more up to this time
 LEAST_CALLS, MOST_CALLS, WARM_UP = 30, 1000, 5
@@ -65,4 +66,4 @@ def timed(call: Callable[[], Tensor], device: torch.device) -> list[float]:
 def where(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU thread{'s' if torch.get_num_threads() > 1 else ''}"
+    return many(torch.get_num_threads(), "CPU thread")

@@ -27,6 +27,7 @@ from utils.configuration import digest
 from utils.files import write_whole
 from utils.log import console
 from utils.report import Section
+from utils.words import many
 
 log = logging.getLogger(__name__)
 Config = dict[str, Any]
@@ -186,12 +187,11 @@ def skipped_csv(data: ImageData) -> str:
 
 def facts(outcome: Outcome) -> dict[str, str]:
     """What was trained, on what, for how long, and where it lies."""
-    epochs = "epoch" if outcome.epochs == 1 else "epochs"
     best = f", the best is {outcome.best_epoch}" if outcome.best_epoch else ""
     return {
         "network": f"{outcome.model}, {outcome.parameters:,} parameters",
         "images": ", ".join(f"{count:,} {split}" for split, count in outcome.images.items() if count),
-        "training": f"{outcome.epochs} {epochs}{best}; {outcome.steps:,} steps in {outcome.seconds:.1f} s",
+        "training": f"{many(outcome.epochs, 'epoch')}{best}; {many(outcome.steps, 'step')} in {outcome.seconds:.1f} s",
         "weights": f"sha256 {outcome.weights_sha256[:16]}",
         "model": _shown(outcome.run.model_file),
     }

@@ -22,6 +22,7 @@ from models.ray_prediction import ray_predictor
 from models.rendering import renderer
 from models.runs import find
 from utils.configuration import digest
+from utils.words import many
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Summary:
         resumed = f", {self.resumed:,} of them before the interruption" if self.resumed else ""
         failed = f", {self.failed:,} of them not answered" if self.failed else ""
         rate = (self.images - self.resumed) / max(self.seconds, 1e-9)
-        images = "1 image" if self.images == 1 else f"{self.images:,} images"
+        images = many(self.images, "image")
         return f"{images}{resumed}{failed}; {self.seconds:.1f} s, {rate:,.0f} images/s: {self.output}"
 
 

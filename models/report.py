@@ -17,6 +17,7 @@ from models.scores import PLAIN_NUMBERS, TITLES, Evaluation, Score, missing_note
 from utils.charts import shortened
 from utils.report import Cell, Charts, Column, Facts, Gallery, Picture, Section, Stat, Stats, Table, Text
 from utils.statistics import Interval
+from utils.words import many
 
 Array = NDArray[Any]
 
@@ -39,7 +40,7 @@ class Failure:
 def headline(evaluation: Evaluation, split: str, facts: Mapping[str, str]) -> Section:
     """How good the model is, each figure with its range, and what was trained, how long, where."""
     scores = [score for score in evaluation.scores if score.name.rpartition("/")[2] not in LESS_TELLING]
-    lead = _stat(scores[0], f"{title(scores[0].name)} on {evaluation.images:,} {split} images")
+    lead = _stat(scores[0], f"{title(scores[0].name)} on {many(evaluation.images, f'{split} image')}")
     blocks = (Stats((lead, *(_stat(score) for score in scores[1:]))), Facts("", facts, folded=False))
     return Section("", blocks, missing_note(evaluation))
 

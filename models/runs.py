@@ -18,6 +18,7 @@ from rich.table import Table
 
 from utils.files import write_whole
 from utils.log import console
+from utils.words import many
 
 _HELD: dict[Path, IO[str]] = {}  # open for as long as the process lives, since closing a file gives its lock back
 
@@ -303,7 +304,7 @@ def _act(chosen: argparse.Namespace) -> None:
 def listing(runs: list[Run]) -> Table:
     """A table of key figures, a row a run."""
     rows = [key_figures(run) for run in runs]
-    table = _unabridged(*(rows[0] if rows else ()), title=f"{len(runs)} runs")
+    table = _unabridged(*(rows[0] if rows else ()), title=many(len(runs), "run"))
     for row in rows:
         table.add_row(*row.values())
     return table
@@ -331,7 +332,7 @@ def _prune(runs: list[Run], really: bool) -> None:
         print(f"{'deleted' if really else 'would delete'} {run.folder}")
         if really:
             shutil.rmtree(run.folder)
-    print(f"{len(runs)} runs" + ("" if really or not runs else "; add --yes to delete them"))
+    print(many(len(runs), "run") + ("" if really or not runs else "; add --yes to delete them"))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from utils.words import many
+
 log = logging.getLogger(__name__)
 
 MEASURED_S = 0.3  # one step after the first, then more up to this time
@@ -147,5 +149,5 @@ def _with_compile(plain: Measured, compiled: Measured, steps: int) -> Measured:
 
 def spelt(best: Measured, table: list[Measured]) -> str:
     """One line for the log."""
-    times = ", ".join(f"{row.mode} {row.threads} threads {row.step_ms:.1f} ms" for row in table)
-    return f"speed: {best.mode} with {best.threads} threads (a step: {times})"
+    times = ", ".join(f"{row.mode} {many(row.threads, 'thread')} {row.step_ms:.1f} ms" for row in table)
+    return f"speed: {best.mode} with {many(best.threads, 'thread')} (a step: {times})"

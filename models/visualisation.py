@@ -20,6 +20,7 @@ from models.reporting import of_data
 from models.runs import Run
 from models.task import ImageTask
 from utils.report import Section, write_report
+from utils.words import many
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Visualisation(Callback):
         data: ImageData = trainer.datamodule  # type: ignore[attr-defined]
         self._of_data = self._of_data or of_data(data)
         judged = Judged("validation", found, task.evaluation(found.logits, found.target, data.classes, None), None)
-        done = f"round {trainer.current_epoch + 1} of {trainer.max_epochs}, {trainer.global_step:,} steps"
+        done = f"round {trainer.current_epoch + 1} of {trainer.max_epochs}, {many(trainer.global_step, 'step')}"
         sections = [
             report.headline(judged.evaluation, "validation", {"training": done, "run": str(self.run.folder)}),
             report.learning_curves(self.run.metrics_file),

@@ -13,6 +13,7 @@ from tuning.checks import check_line
 from utils.build import build, check_own, settings
 from utils.configuration import command, plain
 from utils.log import to_terminal
+from utils.words import many
 
 if TYPE_CHECKING:
     from serving.parts import Parts
@@ -123,7 +124,7 @@ def done(action: str, words: list[str], chosen: ServingSettings, rule: dict[str,
         return parts.tokens.create(words[1], words[0])
     if action == "prune":
         gone = parts.store.prune(parts.settings.keep_models, parts.settings.reach, "this machine")
-        return f"{len(gone)} models gave up their files{': ' if gone else ''}{', '.join(gone)}"
+        return f"{many(len(gone), 'model')} gave up their files{': ' if gone else ''}{', '.join(gone)}"
     return checked(parts)
 
 

@@ -17,6 +17,7 @@ from tuning.auto_settings import PLAIN_RULE, AutoSettings, SearchSettings
 from tuning.course import OUT_OF_TIME, Course, Curve, State
 from tuning.halving import Round, lengthening, within
 from utils.build import build
+from utils.words import many
 
 log = logging.getLogger(__name__)
 # Arms, steps and a deadline of time.monotonic() → what came of each arm, in their order.
@@ -61,10 +62,11 @@ class Found:
         """The verdict in one sentence."""
         first, *others = self.ranked
         next_best = "".join(f", {one.arm} {one.loss:.4g}" for one in others[:1] if math.isfinite(one.loss))
+        steps = many(first.curve.steps, "step")
         figure = "training" if self.rule == PLAIN_RULE else "validation"
         smoothed = "" if first.arm == self.winner else f"; between them, as a parabola has it, {self.winner}"
         return (
-            f"{first.arm} has the lowest {figure} loss, {first.loss:.4g} after {first.curve.steps} steps{next_best}"
+            f"{first.arm} has the lowest {figure} loss, {first.loss:.4g} after {steps}{next_best}"
             f"{smoothed} ({len(self.ranked)} arms, rounds: {first.round}, {self.seconds:.1f} s)"
         )
 

@@ -22,6 +22,7 @@ from tuning.published import Joined, Published, joined, published
 from tuning.speed_table import SpeedTable
 from tuning.stamp import differing_governor, foreign, now, write_stamp
 from utils.log import console
+from utils.words import many
 
 MOST_SHOWN = 40
 TO_MEASURE = "leave limits.measure=false out"
@@ -194,7 +195,7 @@ def summary(found: Sequence[Joined]) -> Table:
 
 def _title(works: int, rows: int) -> str:
     shown = f", the fastest {MOST_SHOWN}" if works > MOST_SHOWN else ""
-    return f"{works} measurements{shown}" + (f", {rows - works} failed" if rows > works else "")
+    return f"{many(works, 'measurement')}{shown}" + (f", {rows - works} failed" if rows > works else "")
 
 
 def _number(value: float | None, form: str) -> str:

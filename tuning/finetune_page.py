@@ -3,16 +3,17 @@
 from rich.table import Table
 
 from tuning.benchmark_page import name, room
-from tuning.finetuning import Finetuned, Tried, spelt
+from tuning.finetuning import Finetuned, Tried
 from tuning.labelling import placed
 from utils.charts import Axis, Chart, Series
 from utils.report import Cell, Charts, Column, Section
 from utils.report import Table as PageTable
+from utils.words import many
 
 
 def ranking(found: Finetuned) -> Table:
     """For the terminal."""
-    rounds = [spelt(epochs) for _, epochs in found.rounds]
+    rounds = [many(epochs, "epoch") for _, epochs in found.rounds]
     table = Table("", "model", "published %", "p95 ms", *rounds, title=f"{found.objective.figure} on your images")
     for number, one in enumerate(found.tried, 1):
         shown = [_number(value) for value in _by_round(found, one)]
@@ -30,7 +31,7 @@ def _by_round(found: Finetuned, one: Tried) -> list[float | None]:
 
 def section(found: Finetuned) -> Section:
     """Picture and table."""
-    rounds = [Column(f"After {spelt(epochs)}", "number") for _, epochs in found.rounds]
+    rounds = [Column(f"After {many(epochs, 'epoch')}", "number") for _, epochs in found.rounds]
     columns = (Column("Model"), Column("Published top-1 %", "number"), Column("p95 ms", "number"), *rounds,
                Column("Why not"))  # fmt: skip
     rows: tuple[tuple[Cell, ...], ...] = tuple(

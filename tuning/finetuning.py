@@ -23,6 +23,7 @@ from utils.build import build
 from utils.configuration import digest
 from utils.journal import Journal
 from utils.log import console
+from utils.words import many
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,9 @@ class Finetuned:
         then = f"; then {name(others[0].one)}, {others[0].figures[-1]:.4f}" if others else ""
         return (
             f"{name(best.one)}: {'highest' if self.objective.raised else 'lowest'} {self.objective.figure}, "
-            f"{best.figures[-1]:.4f} on {self.images:,} images after {spelt(epochs)}, of {len(self.tried)} candidates"
-            f"{then}"
+            f"{best.figures[-1]:.4f} on {many(self.images, 'image')} after {many(epochs, 'epoch')}, "
+            f"of {many(len(self.tried), 'candidate')}{then}"
         )
-
-
-def spelt(epochs: int) -> str:
-    return f"{epochs} epoch{'s' * (epochs != 1)}"
 
 
 def candidates(ranked: Sequence[Joined], count: int) -> list[Joined]:
@@ -98,7 +95,8 @@ def finetuned(own: OwnImages, ranked: Sequence[Joined], folder: Path) -> Finetun
             left = best(left, objective, number)[:count]
             if not left:
                 break
-            console().print(f"fine-tuning round {number + 1} of {len(rounds)}: {len(left)} candidates, {spelt(epochs)}")
+            told = f"{many(len(left), 'candidate')}, {many(epochs, 'epoch')}"
+            console().print(f"fine-tuning round {number + 1} of {len(rounds)}: {told}")
             for one in left:
                 train(one, own, epochs, objective, data, journal)
     finally:

@@ -10,6 +10,7 @@ from models.runs import Run
 from models.start import SHARED_RUN, Start
 from tuning.problem import Problem
 from utils.files import write_whole
+from utils.words import many
 
 FOLDER = "tune"
 MARK = "search.json"  # says which search a folder belongs to
@@ -19,7 +20,7 @@ class SearchInterrupted(Interrupted):
     """A search was asked to stop by a signal; its journal is on the disk."""
 
     def __init__(self, number: int, trials: int) -> None:
-        Exception.__init__(self, f"stopped by {signal.Signals(number).name} after {trials} trials")
+        Exception.__init__(self, f"stopped by {signal.Signals(number).name} after {many(trials, 'trial')}")
         self.number = number
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from tuning.records import Trial
 from tuning.space import Value
 from utils.log import console
+from utils.words import many
 
 if TYPE_CHECKING:
     from tuning.study import Study
@@ -60,7 +61,7 @@ def table(study: "Study", most: int = MOST_ROWS) -> Table:
     """What runs, then the best so far."""
     running = [trial for trial in study.trials if trial.state == "running"]
     failed = sum(trial.state == "failed" for trial in study.trials)
-    told = f"{len(study.ended)} of {study.wanted} trials" + (f", {failed} failed" if failed else "")
+    told = f"{len(study.ended)} of {many(study.wanted, 'trial')}" + (f", {failed} failed" if failed else "")
     found = Table("trial", "state", "epoch", *(one.figure for one in study.goal.objectives), "values", title=told)
     for trial in running + study.ranked()[: max(0, most - len(running))]:
         found.add_row(*row(study, trial), style="bold" if trial is study.best() else None)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodule.heads import heads_in
+from utils.words import many
 
 Array = NDArray[Any]
 UNTOLD = 255  # in a mask: what the pixel shows is not known
@@ -108,7 +109,7 @@ def _accuracy(found: Array, target: Any, told: Any = None) -> float:
 
 
 def _told(agreement: float, own: float | None, model: float | None, images: int) -> str:
-    told = f"agrees on {agreement:.2%} of {images:,} images"
+    told = f"agrees on {agreement:.2%} of {many(images, 'image')}"
     if own is None or model is None:
         return told
     return f"{told}, accuracy {own:.2%} against {model:.2%}"

@@ -1,0 +1,6 @@
+"""Counts in words."""
+
+
+def many(count: int, noun: str) -> str:
+    """1 step, 1,570 steps: of a noun whose plural ends in s."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
