@@ -74,7 +74,7 @@ def leave_out(inventory: Inventory, bad: Mapping[int, str], on_bad_image: OnBadI
         return inventory, skipped
     said = f"{len(skipped)} of {len(inventory)} images in {inventory.root}: {_some([' '.join(one) for one in skipped])}"
     if on_bad_image == "raise":
-        raise BadImage(f"cannot use {said}; repair or remove them, or set datamodule.on_bad_image=skip")
+        raise BadImage(f"cannot use {said}; repair or remove them, or leave them out: datamodule.on_bad_image=skip")
     log.warning("left out %s", said)
     good = np.ones(len(inventory), bool)
     good[list(bad)] = False

@@ -127,7 +127,10 @@ class Values(Targets):
     def _flaw(self, words: Sequence[str], names: Sequence[str]) -> str:
         if len(words) != len(names):
             return f"has {len(words)} values for {len(names)} targets ({some(names)})"
-        wrong = [f"{word!r} for {name}" for word, name in zip(words, names, strict=True) if not _is_number(word)]
+        told = list(zip(words, names, strict=True))
+        if empty := [name for word, name in told if not word]:
+            return f"has no value for {some(empty)}"
+        wrong = [f"{word!r} for {name}" for word, name in told if not _is_number(word)]
         return f"has {some(wrong)}, which is no finite number" if wrong else ""
 
     def check(self, inventory: Inventory) -> None:
