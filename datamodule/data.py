@@ -144,7 +144,8 @@ class ImageData(DataSettings, LightningDataModule):
             others = np.flatnonzero(self.inventory.split != "train")
             stores = [self._open(squash, self.inventory.rows("train")), self._open(Fit(self.preprocessing), others)]
         self.inventory, stores, skipped = without_bad(self.inventory, stores, self.on_bad_image)
-        check_classes(self.inventory, self.targets)
+        if skipped:  # what was settled is checked
+            check_classes(self.inventory, self.targets)
         self.skipped = self.skipped + skipped
         self._training_store, self._evaluation_store = stores[0], stores[-1]
         seen = self.inventory if squash else self.preprocessing
