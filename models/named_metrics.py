@@ -1,13 +1,13 @@
 """torchmetrics by name, several at once: task.metrics=[Accuracy,F1Score], or a dict of name → node or name."""
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torchmetrics
 from torchmetrics import Metric
 
+from models.figures import snake_case
 from utils.signature import nearest
 
 Metrics = Mapping[str, Any] | Sequence[str]
@@ -34,8 +34,3 @@ def _made(metric: Any, known: dict[str, Any]) -> Metric:
     takes = inspect.signature(maker).parameters
     wanted = known if metric == "Accuracy" else {"average": "macro", **known}  # a micro F1 is the accuracy again
     return kind(**{name: value for name, value in wanted.items() if name in takes})
-
-
-def snake_case(name: str) -> str:
-    """F1Score → f1_score, AUROC → auroc."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

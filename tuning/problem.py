@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from models.figures import reported
 from tuning import bayesopt
 from tuning.arms import COMMON
 from tuning.grid import grid
@@ -19,6 +20,7 @@ Config = dict[str, Any]
 
 NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors", "store")  # callbacks of a run that is kept
 OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")  # what a search is called changes nothing of it
+OF_FIGURES = ("task", "callback", "experiment")  # what decides which figures there are
 WITHOUT_EFFECT = ("tune", "trainer.tune", "trainer.progress", "logger", "tester", "optimizers.search.at_once",
                   "resume_full_training", "reproduce", *OF_THE_PLACE,
                   *(f"callback.{name}" for name in NOT_IN_TRIALS))  # fmt: skip
@@ -77,7 +79,7 @@ class Problem:
             raise ValueError("a search goes on by the same command: leave resume_full_training out")
         if self.config["reproduce"]:
             raise ValueError("reproduce takes a run as it is, trainer.tune=true looks for another: leave one out")
-        _ = self.goal, self.parameters
+        self._refuse_unreported()
         if self.settings.searcher == "grid":
             grid(self.parameters)
         if self.settings.searcher == "bayesopt":
@@ -87,6 +89,12 @@ class Problem:
         for parameter in self.parameters:
             self._refuse_without_effect(parameter.key)
         return self
+
+    def _refuse_unreported(self) -> None:
+        """Raises ValueError for a figure of the goal that no trial will have, as far as the configuration tells."""
+        differing = any(_lies_in(one.key, group) for one in self.parameters for group in OF_FIGURES)
+        if not differing and (figures := reported(self.config)) is not None:
+            self.goal.refuse_unreported(figures)
 
     def _refuse_without_effect(self, key: str) -> None:
         """Raises ValueError for a key that each trial overwrites, or none reads: its values would change nothing."""

@@ -23,6 +23,34 @@ def test_a_search_is_not_begun_by_what_takes_up_a_run(problem):
         problem("trainer.tune=True", "resume_full_training=True")
 
 
+FOREIGN = "+callback.own._target_=pytorch_lightning.callbacks.Timer"  # what such a callback logs is not known before
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ("tune.objective=[val/nonsense]",),
+            r"objective: no trial reports val/nonsense; .*reported are: val/loss, val",
+        ),
+        (('tune.constraints=["test/loss<=1"]',), r"constraints: no trial reports test/loss; did you mean val/loss"),
+        (
+            ("task.metrics=[F1Score]", "tune.objective=val/accuracy"),
+            "are: val/loss, val/f1_score, latency_ms",
+        ),
+        (("task.num_classes={a: 10, b.c: 3}", "tune.objective=val/accuracy"), r"val/a/accuracy, val/b_c/accuracy, "),
+    ],
+)
+def test_a_figure_that_no_trial_will_report_is_refused_before_the_first(problem, given, told):
+    with pytest.raises(ValueError, match=rf"tune\..*{told}"):
+        problem(*given)
+
+
+def test_a_figure_that_a_trial_may_report_is_waited_for(problem):
+    problem('tune.space=["task.metrics=choice([Accuracy],[F1Score])"]', "tune.objective=val/f1_score")
+    problem(FOREIGN, "tune.objective=val/own")
+
+
 def test_what_the_automatic_optimizer_reads_or_leaves_can_be_searched(problem):
     keys = ("optimizers.num_epochs", "optimizers.layer_decay", "models.num_filters")
     problem("optimizers.option=auto", f"tune.space={[f'{key}=choice(1,2)' for key in keys]}")
