@@ -35,6 +35,8 @@ def of_model_search(config: Config) -> ModelSearch | None:
     finetune = settings(FinetuneSettings, config["finetune"], "finetune.")
     if finetune.overrides:
         raise ValueError("finetune.overrides: give them to train.py itself, its short trainings take them all")
+    if finetune.candidates:
+        finetune.check_objective(config)
     limits.check_objective(finetune.candidates > 0)
     return ModelSearch(_at_the_given_size(benchmark, config["datamodule"]), limits, finetune)
 

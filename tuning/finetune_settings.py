@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.figures import reported
 from tuning.halving import Round, lengthening
 from utils.configuration import composed
 
@@ -29,6 +30,14 @@ class FinetuneSettings:
             raise ValueError(
                 f"finetune.objective={self.objective}: candidates are ranked by a validation's figure, "
                 "use val/accuracy, val/loss or the like"
+            )
+
+    def check_objective(self, config: Config) -> None:
+        """Raises ValueError where trainings of this configuration will not report it, as far as that is known."""
+        figures = reported(config)
+        if figures is not None and self.objective not in figures:
+            raise ValueError(
+                f"finetune.objective={self.objective}: these trainings do not report it, but {', '.join(figures)}"
             )
 
     def rounds(self, candidates: int) -> list[Round]:
@@ -57,8 +66,10 @@ def own_images(task: Sequence[str], rules: FinetuneSettings) -> OwnImages | None
         raise ValueError(f"{given[0]} belongs to a data set: name it as well: datamodule=folder datamodule.root=DIR")
     if rules.candidates < 1:
         raise ValueError(f"finetune.candidates={rules.candidates}, but a data set is given: use 1 or more")
+    config = composed(["models=timm", *given, *rules.overrides])
+    rules.check_objective(config)
     to_paste = tuple(_unquoted(override) for override in [*given, *rules.overrides])
-    return OwnImages(rules, composed(["models=timm", *given, *rules.overrides]), to_paste)
+    return OwnImages(rules, config, to_paste)
 
 
 def _unquoted(override: str) -> str:

@@ -125,6 +125,8 @@ def test_the_data_set_is_that_of_the_command_line_and_stays_in_what_is_pasted():
         (["datamodule.root=x"], {}, "belongs to a data set: name it as well"),
         (["datamodule=digits"], {"candidates": 0}, "use 1 or more"),
         (["datamodule=digits", "datamodule.batchsize=3"], {}, "did you mean"),
+        (["datamodule=digits"], {"objective": "val/acuracy"}, "do not report it, but val/loss, val/accuracy"),
+        (["datamodule=digits"], {"overrides": ["task=regression"]}, "but val/loss, val/mean_absolute_error"),
     ],
 )
 def test_a_mistake_in_the_data_set_is_named(line, settings, told):
