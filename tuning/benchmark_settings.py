@@ -111,8 +111,8 @@ def _flag(name: str) -> str:
 
 
 def _refuse_unknown(rest: Sequence[str]) -> None:
-    own = [_flag(name).removeprefix("--") for name in (*TRUTHS, *LISTS, *VALUES)]
+    own = [_flag(name) for name in (*TRUTHS, *LISTS, *VALUES)]
     for argument in rest:
         name = argument.removeprefix("--").partition("=")[0]
         if argument.startswith("--") and name not in OF_HYDRA:
-            raise ValueError(f"{argument}: there is no such flag; {nearest(name, own)}")
+            raise ValueError(f"{argument}: there is no such flag; {nearest(f'--{name}', own)}")

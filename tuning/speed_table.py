@@ -77,7 +77,7 @@ class SpeedTable:
     """A CSV file of rows, held by one process at a time. Opened in a `with`.
 
     A line that a crash cut short is dropped. patient: waits for another process that writes it. Raises ValueError for a
-    file of another version or, without patience, in use, OSError where it cannot be written.
+    file of another version, one that cannot be written or, without patience, one in use.
     """
 
     def __init__(self, file: Path, patient: bool = False) -> None:
@@ -85,8 +85,12 @@ class SpeedTable:
         self.rows: dict[Key, Row] = {}
 
     def __enter__(self) -> "SpeedTable":
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            said = f"benchmark.file={self.file} cannot be written ({error.strerror}); name another place"
+            raise ValueError(said) from error
         try:
             self._hold()
             self._drop_cut_line()

@@ -85,11 +85,14 @@ def explained(error: BaseException) -> str:
 def no_such_key(key: str) -> str:
     """What to say of a key that this configuration lacks: what would bring it, or the nearest right one."""
     known, commands = known_keys(), commands_with(key.partition(".")[0])
-    where = f" in {' or '.join(commands)}" if commands and "train.py" not in commands else ""
+    where = f"in {' or '.join(commands)}" if commands and "train.py" not in commands else ""
     if key in known:
-        return f"{key}: there is no such key in this configuration; it comes with {' or '.join(known[key][:3])}{where}"
+        group = key.partition(".")[0]
+        elsewhere = f"{' ' if all(one.startswith(f'{group}=') for one in known[key]) else ', or is '}{where}"
+        brought = " or ".join(known[key][:3]) + (elsewhere if where else "")
+        return f"{key}: there is no such key in this configuration; it comes with {brought}"
     if where and "." not in key:
-        return f"{key}: there is no such group in this configuration; it can be chosen{where}"
+        return f"{key}: there is no such group in this configuration; it can be chosen {where}"
     return f"{key}: there is no such key; {nearest(key, sorted(known))}"
 
 

@@ -92,7 +92,8 @@ def sweep(text: str) -> dict[str, Any]:
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise ConfigurationError(f"{text}: {str(error).splitlines()[0]}") from error
+        way_out = "write it as KEY=choice(a,b), KEY=range(1,9) or KEY=interval(0.1, 1)"
+        raise ConfigurationError(f"{text}: {str(error).splitlines()[0]}; {way_out}") from error
     value, found = override.value(), {"key": override.key_or_group}
     if override.is_add() or override.is_delete() or override.is_force_add():
         raise ConfigurationError(f"{text}: only keys that are there can be searched; leave '+' and '~' out")

@@ -32,8 +32,8 @@ def test_hydras_own_flags_stay_in_their_order():
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (["--engine", "eager"], "--engine: there is no such flag; did you mean engines"),
-        (["--train-it"], "did you mean train"),
+        (["--engine", "eager"], "--engine: there is no such flag; did you mean --engines"),
+        (["--train-it"], "did you mean --train"),
         (["--batch-size"], "expected one argument"),
     ],
 )

@@ -45,6 +45,7 @@ def test_sweep_words_become_parameters(text, expected):
         ("optimizers.lr=tag(logarithmic, interval(0.1, 1))", "no tag logarithmic"),
         ("optimizers.lr=interval(0.1", "no viable alternative"),
         ("optimizers.lr=0.1", "nothing to choose from"),
+        ("optimizers.lr", r"missing EQUAL .*; write it as KEY=choice\(a,b\), "),
         ("optimizers=glob(*)", "nothing to choose from"),
         ("+optimizers.eps=choice(1,2)", "only keys that are there"),
         ("models.dropout=choice(0.1,0.1)", "names each value once"),

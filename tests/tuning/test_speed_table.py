@@ -136,7 +136,7 @@ def test_a_patient_one_waits_until_the_other_has_ended(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match=r"benchmark.file=.*t.csv cannot be written \(.+\); name another place"):
         write(tmp_path / "file" / "t.csv", ROW)
 
 

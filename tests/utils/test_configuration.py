@@ -38,5 +38,6 @@ def test_the_keys_of_a_yaml_are_known_where_it_puts_them():
 def test_a_group_of_other_commands_is_named_with_them():
     assert "it can be chosen in test.py or python -m serving" in no_such_key("engine")
     assert no_such_key("engine.type").endswith(" or engine=eager in test.py or python -m serving")
+    assert no_such_key("limits.latency_ms").endswith("experiment=auto or models=auto, or is in benchmark.py")
     assert no_such_key("callback.freeze.epochs").endswith("it comes with callback=freeze")
     assert "did you mean benchmark.batch_size" in no_such_key("benchmark.batchsize")
