@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.build import ConfigurationError
-from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared
+from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, prepared
 from utils.signature import nearest
 
 COMMANDS = {"configs": "train.py", "test": "test.py", "predict": "predict.py", "benchmark": "benchmark.py",
@@ -39,7 +39,7 @@ def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str =
     if not multirun:
         JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[method-assign, attr-defined]
     try:
-        sys.argv[1:] = [item for argument in sys.argv[1:] for item in prepared(argument, multirun)]
+        sys.argv[1:] = [item for argument in flags_last(sys.argv[1:]) for item in prepared(argument, multirun)]
         if of_a_run:
             sys.argv[1:] = [_let_through(argument) for argument in sys.argv[1:]]
         main()

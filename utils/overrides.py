@@ -1,7 +1,7 @@
 """One override of a command line: spelt as Hydra's grammar takes it, and what a sweep in it holds."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,22 @@ NO_PATHS = {"active.compare"}  # though their last part is called like one
 # Keys whose values are text, or lists of it, whatever Hydra's grammar would take them for: a run may be called 42.
 TEXT_KEYS = {"delimiter", "separator", "run_name", "experiment_name", "salt", "class_names", "path_column",
              "label_column", "split_column", "group_column", "max_time", "max_training_time"}  # fmt: skip
+ALONE = ("-m", "--multirun", "-r", "--run", "--resolve", "-h", "--help")  # flags of Hydra's that take no value
 LISTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^][,\s]+(?: +[^][,\s]+)*""")  # a word, quoted or not
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
 TIMM_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)?")  # the tag says which weights: resnet18.a1_in1k
+
+
+def flags_last(arguments: Sequence[str]) -> list[str]:
+    """Overrides, then Hydra's flags with their values: between overrides Hydra takes none."""
+    before = ["", *arguments]
+    of_hydra = [one.startswith("-") or _is_of_flag(one, flag) for one, flag in zip(arguments, before, strict=False)]
+    return [arguments[place] for place in sorted(range(len(arguments)), key=of_hydra.__getitem__)]
+
+
+def _is_of_flag(word: str, before: str) -> bool:
+    """Of `--cfg job` the second."""
+    return before.startswith("-") and before not in ALONE and "=" not in word and not word.startswith("~")
 
 
 def prepared(argument: str, multirun: bool = False) -> list[str]:

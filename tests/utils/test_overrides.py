@@ -3,7 +3,7 @@
 import pytest
 
 from utils.build import ConfigurationError
-from utils.overrides import options, prepared
+from utils.overrides import flags_last, options, prepared
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,19 @@ def test_paths_that_hydra_refuses_reach_the_configuration(value, hydra_parse):
     [override] = prepared(f"datamodule.root={value}")
     expected = value.replace("~", __import__("os").path.expanduser("~"), 1) if value.startswith("~") else value
     assert hydra_parse(override).value() == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("a=1 -m b=1,2", "a=1 b=1,2 -m"),
+        ("--cfg job a=1 ~b --resolve c=1", "a=1 ~b c=1 --cfg job --resolve"),
+        ("-m a word", "a word -m"),
+        ("a=1 b", "a=1 b"),
+    ],
+)
+def test_hydras_flags_may_stand_between_overrides(line, told):
+    assert flags_last(line.split()) == told.split()
 
 
 def test_words_and_quoted_paths_are_left_alone():
