@@ -65,7 +65,8 @@ def judge(
     comparable = target is not None and target.shape == own.shape
     told = target != UNTOLD if task == "segmentation" and comparable else None
     accuracies = [_accuracy(found, target, told) for found in (own, model)] if comparable else [None, None]
-    why = _told(agreement, accuracies[0], accuracies[1], len(said))
+    of_what = "explained variance" if own.dtype.kind == "f" else "accuracy"
+    why = _told(agreement, of_what, accuracies[0], accuracies[1], len(said))
     lost = 0.0 if accuracies[0] is None or accuracies[1] is None else 100 * (accuracies[1] - accuracies[0])
     if agreement < tolerance.agreement:
         return Verdict(False, f"{why}; {tolerance.agreement:.2%} asked for", agreement, accuracies[0])
@@ -108,8 +109,8 @@ def _accuracy(found: Array, target: Any, told: Any = None) -> float:
     return float(1 - ((found - target) ** 2).mean() / max(float(np.var(target)), 1e-12))
 
 
-def _told(agreement: float, own: float | None, model: float | None, images: int) -> str:
+def _told(agreement: float, of_what: str, own: float | None, model: float | None, images: int) -> str:
     told = f"agrees on {agreement:.2%} of {many(images, 'image')}"
     if own is None or model is None:
         return told
-    return f"{told}, accuracy {own:.2%} against {model:.2%}"
+    return f"{told}, {of_what} {own:.2%} against {model:.2%}"
