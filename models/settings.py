@@ -83,7 +83,7 @@ class TrainerSettings:
 
 def duration(text: str, key: str = "trainer.max_time") -> timedelta:
     """A time span from "DD:HH:MM:SS"; key: what an error is about."""
-    if not re.fullmatch(r"\d+:\d+:\d+:\d+", str(text)):
+    if not re.fullmatch(r"\d{1,6}(:\d{1,6}){3}", str(text)):
         raise ValueError(f'{key}={text}: write it as "DD:HH:MM:SS" (quoted in yaml), 00:00:30:00 is half an hour')
     days, hours, minutes, seconds = (int(part) for part in str(text).split(":"))
     span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

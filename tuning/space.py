@@ -17,6 +17,7 @@ Config = dict[str, Any]
 Compose = Callable[[Sequence[str]], Config]
 
 CONDITION = re.compile(r"(?P<key>\S+) +if +(?P<other>[^\s=]+) *= *(?P<values>.+)")
+ENDLESS = 1e18  # for a number, and for how many values a range has
 RATE_SPAN, DECAY_SPAN = 10.0, 10.0  # tune.space=auto: factors around the configured value
 
 
@@ -38,15 +39,23 @@ class Parameter:
     only_if: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def values(self) -> list[Value] | None:
-        """All of them, or None where they cannot be counted."""
+    def count(self) -> int | None:
+        """How many values there are, or None where they cannot be counted; none is laid out for it."""
         if self.kind == "choice":
-            return list(self.choices)
+            return len(self.choices)
         if self.kind == "int" or self.step is not None:
-            step = self.step or 1
-            counted = [self.low + place * step for place in range(int((self.high - self.low) / step + 1e-9) + 1)]
-            return [int(value) for value in counted] if self.kind == "int" else [*counted]
+            return int((self.high - self.low) / (self.step or 1) + 1e-9) + 1
         return None
+
+    @property
+    def values(self) -> list[Value]:
+        """All of them; they must be countable."""
+        assert self.count is not None
+        return list(self.choices) if self.kind == "choice" else [self._at(place) for place in range(self.count)]
+
+    def _at(self, place: int) -> float | int:
+        value = self.low + place * (self.step or 1)
+        return int(value) if self.kind == "int" else value
 
     def holds(self, value: Any) -> bool:
         """Whether a configured value lies in it."""
@@ -54,7 +63,7 @@ class Parameter:
             return _spelt(value) in self.choices
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
             return False
-        return self.step is None or value in (self.values or [])
+        return self.step is None or value == self._at(round((value - self.low) / self.step))
 
     def taken(self, value: Any) -> Value:
         """A configured value as this parameter's; it must hold it."""
@@ -115,8 +124,8 @@ def _interval(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
 def _range(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
     low, stop, step = found["start"], found["stop"], found["step"]
     _refuse_endless(text, low, stop, step)
-    if step <= 0:
-        raise ConfigurationError(f"tune.space: {text}: a step of {step} leads nowhere; give one above 0")
+    if step <= 0 or (stop - low) / step >= ENDLESS:
+        raise ConfigurationError(f"tune.space: {text}: a step of {step} leads nowhere; give a larger one, above 0")
     _refuse_upside_down(text, low, stop, log=False)
     if found["tags"]:
         raise ConfigurationError(f"tune.space: {text}: a range has even steps; write tag(log, interval({low}, {stop}))")
@@ -127,7 +136,7 @@ def _range(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
 
 def _refuse_endless(text: str, *numbers: float) -> None:
     for number in numbers:
-        if not math.isfinite(number):
+        if not abs(number) < ENDLESS:
             raise ConfigurationError(f"tune.space: {text}: nothing can be drawn from there to {number}; give a number")
 
 

@@ -30,6 +30,12 @@ def test_a_time_that_yaml_turned_into_a_number_is_refused():
         TrainerSettings(max_time=216000)  # what yaml makes of 1:00:00:00
 
 
+@pytest.mark.parametrize("days", ["9" * 12, "9" * 5000])
+def test_a_time_that_no_clock_counts_is_refused_in_words(days):
+    with pytest.raises(ValueError, match='"DD:HH:MM:SS"'):
+        duration(f"{days}:00:00:00")
+
+
 def test_an_unknown_speed_word_is_named():
     with pytest.raises(ValueError, match=r"speed=bf17.*bf16"):
         TrainerSettings(speed="bf17")

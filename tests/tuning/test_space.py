@@ -150,3 +150,17 @@ def test_a_grid_has_every_combination_once_and_only_values_that_can_be_counted()
     assert [tuple(values.values()) for values in grid(parameters)] == [("adamw",), ("sgd", 0.8), ("sgd", 0.9)]
     with pytest.raises(ValueError, match=r"models\.dropout has an interval: use choice"):
         grid(read_space(["models.dropout=interval(0, 0.5)"], [], compose))
+
+
+def test_values_are_counted_before_any_is_laid_out():
+    endless = Parameter("optimizers.lr", "int", 0, 10**15, step=1)
+    assert endless.count == 10**15 + 1
+    assert endless.holds(10**14)
+    with pytest.raises(ValueError, match=r"1,000,000,000,000,001 combinations here, 10,000 at most"):
+        grid([endless])
+
+
+@pytest.mark.parametrize("word", [f"range(0,1{'0' * 390})", "range(0,1,1e-320)", "range(-1e308,1e308)"])
+def test_numbers_beyond_all_bounds_are_refused_in_words(word):
+    with pytest.raises(ConfigurationError, match="nothing can be drawn from there|leads nowhere"):
+        read_space([f"optimizers.lr={word}"], [], compose)
