@@ -19,6 +19,7 @@ from utils.files import sync_folder
 
 FACTS, ROWS, FILES = "store.json", "rows", "blobs"
 MOST_ROWS = 500  # inserted at a time
+ROUNDS = 5  # at most, where files are deleted all the time
 
 
 Named = dict[str, Path]  # a file's name in the archive, and where it lies
@@ -27,7 +28,8 @@ Named = dict[str, Path]  # a file's name in the archive, and where it lies
 def backup(root: Path, database: Database, file: Path) -> str:
     """Writes the rows of one consistent view and every file that they name; says what was saved, and what is missing.
 
-    Nobody gives up files of models meanwhile; where an image that was corrected is deleted, it begins again.
+    Nobody gives up files of models meanwhile; where an image that was corrected is deleted, it begins again, ROUNDS
+    times in all.
     """
     part = file.with_name(file.name + ".part")
     try:
@@ -38,15 +40,18 @@ def backup(root: Path, database: Database, file: Path) -> str:
         part.unlink(missing_ok=True)
         raise
     sync_folder(file.absolute().parent)
-    lacking = f"; missing in the store, as python -m serving check says: {', '.join(missing)}" if missing else ""
+    lacking = f"; missing in the store: {', '.join(missing)}" if missing else ""
     return f"{count:,} rows and {len(named) - len(missing):,} files in {file}{lacking}"
 
 
 def _settled(part: Path, root: Path, database: Database) -> tuple[int, Named, list[str]]:
     """As `_written`; once more where files are missing that were not missing before."""
+    found = _written(part, root, database)
     before: list[str] = []
-    while (found := _written(part, root, database))[2] != before:
-        before = found[2]
+    for _ in range(ROUNDS - 1):
+        if found[2] == before:
+            break
+        before, found = found[2], _written(part, root, database)
     return found
 
 

@@ -206,10 +206,24 @@ def test_a_backup_says_which_file_the_store_lacks_and_saves_the_rest(parts, tmp_
     lost = parts.store.get(1)["file_sha256"]
     parts.store.blobs.path(lost).unlink()
     said = backup(parts.store.root, parts.database, tmp_path / "backup.tar")
-    assert said.endswith(f"missing in the store, as python -m serving check says: blobs/{lost}")
+    assert said.endswith(f"; missing in the store: blobs/{lost}")
     fresh = restored(parts, tmp_path)
     assert fresh.store.damaged() == [lost]
     fresh.database.close()
+
+
+def test_a_backup_ends_where_files_are_deleted_all_the_time(parts, tmp_path, monkeypatch):
+    register(parts, 0.5, 1)
+    added, rounds = backup_module._written, []
+
+    def written(*asked):
+        count, named, _ = added(*asked)
+        rounds.append(f"feedback/main/{len(rounds)}.png")
+        return count, named, rounds[-1:]
+
+    monkeypatch.setattr(backup_module, "_written", written)
+    said = backup(parts.store.root, parts.database, tmp_path / "backup.tar")
+    assert len(rounds) == backup_module.ROUNDS and said.endswith(f"; missing in the store: {rounds[-1]}")
 
 
 def test_a_backup_with_a_damaged_image_is_refused(parts, tmp_path):
