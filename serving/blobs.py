@@ -99,7 +99,7 @@ class Blobs:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """While nobody gives up files, in any process; waits for who does."""
-        with self.lock.open("w") as file:
+        with self.lock.open("a+") as file:  # over NFS a shared lock is of a file that can be read
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 

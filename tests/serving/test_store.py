@@ -1,5 +1,6 @@
 """Versions, lineage, retention, what a rollback brings back, and a backup of it all."""
 
+import fcntl
 import os
 import tarfile
 import time
@@ -224,6 +225,22 @@ def test_a_backup_ends_where_files_are_deleted_all_the_time(parts, tmp_path, mon
     monkeypatch.setattr(backup_module, "_written", written)
     said = backup(parts.store.root, parts.database, tmp_path / "backup.tar")
     assert len(rounds) == backup_module.ROUNDS and said.endswith(f"; missing in the store: {rounds[-1]}")
+
+
+def test_a_backup_locks_as_a_network_file_system_asks_for(parts, monkeypatch):
+    locked, asked = fcntl.flock, []
+
+    def flock(file, kind):
+        asked.append((kind, file.readable(), file.writable()))
+        locked(file, kind)
+
+    monkeypatch.setattr("serving.blobs.fcntl.flock", flock)
+    with parts.store.blobs.kept():
+        pass
+    with parts.store.blobs.given_up():
+        pass
+    (_, can_read, _), (_, _, can_write) = asked
+    assert can_read and can_write  # what a shared and what an exclusive lock are of
 
 
 def test_a_backup_with_a_damaged_image_is_refused(parts, tmp_path):
