@@ -225,7 +225,8 @@ class Store:
 def referenced(connection: Connection) -> set[str]:
     """The files that models need, by their sha256."""
     rows = connection.execute(select(model).where(model.c.pruned.is_(None))).all()
-    predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_([row.id for row in rows]))
+    there = select(model.c.id).where(model.c.pruned.is_(None))  # no list of numbers: a statement holds so many at most
+    predictions = select(evaluation.c.predictions_sha256).where(evaluation.c.model_id.in_(there))
     named = {getattr(row, column) for row in rows for column in FILES}
     return {sha for sha in named | set(connection.execute(predictions).scalars()) if sha}
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 import tarfile
 import time
 
@@ -18,7 +19,8 @@ from serving.package import BadCandidate, Package
 from serving.parts import assemble
 from serving.preparation import folder_of
 from serving.settings import ServingSettings
-from serving.tables import drift, feedback, prediction
+from serving.store import referenced
+from serving.tables import drift, feedback, model, prediction
 from tests.serving.conftest import packaged, served
 from tests.serving.monitoring.conftest import answered
 from tests.serving.test_feedback import picture
@@ -241,6 +243,16 @@ def test_a_backup_locks_as_a_network_file_system_asks_for(parts, monkeypatch):
         pass
     (_, can_read, _), (_, _, can_write) = asked
     assert can_read and can_write  # what a shared and what an exclusive lock are of
+
+
+def test_the_files_of_more_models_than_a_statement_takes_numbers_are_known(parts):
+    if parts.database.file is None:
+        pytest.skip("Postgres takes 65,535, and no fewer can be asked for")
+    for seed in (1, 2, 3, 4):
+        register(parts, seed / 10, seed)
+    with parts.database.read() as connection:
+        connection.connection.driver_connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 3)
+        assert {row.file_sha256 for row in connection.execute(select(model))} < referenced(connection)
 
 
 def test_a_backup_with_a_damaged_image_is_refused(parts, tmp_path):
