@@ -1,7 +1,6 @@
 """The model file: `model.safetensors` with `model.json`, all that test, predict and serving need of a run."""
 
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +63,11 @@ def load_weights(file: Path) -> dict[str, Tensor]:
 
 def _checkpointed(file: Path) -> dict[str, Tensor]:
     try:
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+        networks = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    except Exception as error:  # torch's reader ends in a dozen of them, as the damage has it
         raise ValueError(f"{file} is no checkpoint of a run ({type(error).__name__})") from error
-    return {name.removeprefix("net."): tensor for name, tensor in state.items() if name.startswith("net.")}
+    return {name: value for name, value in networks.items() if isinstance(value, Tensor)}
 
 
 def start_from(net: nn.Module, weights: dict[str, Tensor]) -> list[str]:

@@ -55,7 +55,8 @@ def test_other_weights_than_the_manifest_describes_are_refused(tmp_path):
 
 def test_a_checkpoint_gives_its_networks_weights_alone(tmp_path):
     weight = torch.rand(2)
-    torch.save({"state_dict": {"net.w": weight, "loss_sums": weight}, "epoch": 3}, tmp_path / "last.ckpt")
+    state = {"net.w": weight, "net.told": 3, "loss_sums": weight}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "last.ckpt")
     found = load_weights(tmp_path / "last.ckpt")
     assert list(found) == ["w"] and torch.equal(found["w"], weight)
 
@@ -65,13 +66,18 @@ class Trap:
         return Path.touch, (Path(self.place),)
 
 
-@pytest.mark.parametrize("content", ["nothing", "half", "no state", "a list", "a trap"])
+@pytest.mark.parametrize(
+    "content", ["no file", "nothing", "half", "an end", "no state", "a list", "a list as state", "a trap"]
+)
 def test_what_is_no_checkpoint_is_named_and_nothing_in_it_is_executed(tmp_path, content):
     file, trap = tmp_path / "last.ckpt", Trap()
     trap.place = str(tmp_path / "sprung")
-    torch.save({"no state": {}, "a list": [1], "a trap": {"state_dict": trap}}.get(content, {"state_dict": {}}), file)
-    if content in ("nothing", "half"):
-        file.write_bytes(file.read_bytes()[: 0 if content == "nothing" else 200])
+    stored = {"no state": {}, "a list": [1], "a list as state": {"state_dict": [1]}, "a trap": {"state_dict": trap}}
+    torch.save(stored.get(content, {"state_dict": {}}), file)
+    cut = {"nothing": b"", "half": file.read_bytes()[:200], "an end": b"\x80\x02."}
+    file.write_bytes(cut.get(content, file.read_bytes()))
+    if content == "no file":
+        file.unlink()
     with pytest.raises(ValueError, match=r"last\.ckpt is no checkpoint of a run"):
         load_weights(file)
     assert not (tmp_path / "sprung").exists()
