@@ -14,7 +14,7 @@ from datamodule.decode import BadImage, read_header
 from datamodule.frozen import Frozen
 from datamodule.inventory import Inventory, legible
 from datamodule.partition import partition, thin
-from datamodule.targets import CLASSES, Targets
+from datamodule.targets import CLASSES, Targets, some
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def leave_out(inventory: Inventory, bad: Mapping[int, str], on_bad_image: OnBadI
     skipped = [(legible(inventory.path[row]), reason) for row, reason in sorted(bad.items())]
     if not skipped:
         return inventory, skipped
-    said = f"{len(skipped)} of {len(inventory)} images in {inventory.root}: {_some([' '.join(one) for one in skipped])}"
+    said = f"{len(skipped)} of {len(inventory)} images in {inventory.root}: {some([' '.join(one) for one in skipped])}"
     if on_bad_image == "raise":
         raise BadImage(f"cannot use {said}; repair or remove them, or leave them out: datamodule.on_bad_image=skip")
     log.warning("left out %s", said)
@@ -165,7 +165,3 @@ def keep(inventory: Inventory, cache_dir: Path) -> None:
 def _kept_as(inventory: Inventory, cache_dir: Path) -> Path:
     splits = hashlib.sha256("\n".join(inventory.split).encode()).hexdigest()[:8]
     return cache_dir / "inventories" / f"{inventory.digest}-{splits}.csv"
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -171,4 +171,5 @@ def _is_number(word: str) -> bool:
 
 
 def some(names: Sequence[str], limit: int = 5) -> str:
+    """The first of many, and how many more there are."""
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
