@@ -63,9 +63,8 @@ def quantised(model: openvino.Model, source: Source) -> openvino.Model:
     better depends on the network, by factors of ten: the one that answers these images more as the model does is kept.
     """
     images = [one[None] for one in source.calibrating("openvino")]
-    wanted = _answers(model, images)
     found = [_quantised(model.clone(), images, outermost) for outermost in (False, True)]
-    return min(found, key=lambda one: _distance(_answers(one, images), wanted))
+    return found[int(np.argmin(distances(model, found, images)))]
 
 
 def _quantised(model: openvino.Model, images: list[Pixels], outermost: bool) -> openvino.Model:
@@ -86,16 +85,19 @@ def _quantised(model: openvino.Model, images: list[Pixels], outermost: bool) -> 
             raise EngineError(f"nncf: {first_line(error)}") from error
 
 
-def _answers(model: openvino.Model, images: list[Pixels]) -> NDArray[np.float32]:
-    """(N, values)"""
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.stack([compiled([image])[0].ravel() for image in images])
+def distances(model: openvino.Model, others: list[openvino.Model], images: list[Pixels]) -> NDArray[np.float32]:
+    """How far each other model's answers lie from this one's, in the length of these: the median image's.
+
+    Some images' answers may lie far from all others. One image after the other, since answers for pixels are large.
+    """
+    asked = [openvino.Core().compile_model(one, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}) for one in (model, *others)]
+    found: NDArray[np.float32] = np.median([_away(*(one([image])[0] for one in asked)) for image in images], axis=0)
+    return found
 
 
-def _distance(said: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
-    """The median image's, in the length of what is wanted: some images' answers may lie far from all others."""
-    lengths = np.maximum(np.linalg.norm(wanted, axis=1), np.finfo(np.float32).tiny)
-    return float(np.median(np.linalg.norm(said - wanted, axis=1) / lengths))
+def _away(wanted: NDArray[np.float32], *said: NDArray[np.float32]) -> list[float]:
+    length = max(float(np.linalg.norm(wanted.ravel())), float(np.finfo(np.float32).tiny))
+    return [float(np.linalg.norm((one - wanted).ravel())) / length for one in said]
 
 
 @contextmanager
