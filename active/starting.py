@@ -27,10 +27,10 @@ def starting_weights(start: str | list[str] | None, logs: str, data: PoolData, s
     if len(runs) == 1:
         return {"weights": str(weights_file(str(runs[0].folder), logs)), "why": f"as asked for: {runs[0].folder.name}"}
     rows = labelled_rows(data)
-    scores = {run.folder.name: _score(run.folder, data, rows, selection) for run in runs}
-    best = max(runs, key=lambda run: scores[run.folder.name])
+    scores = {run.listed_as: _score(run.folder, data, rows, selection) for run in runs}
+    best = max(runs, key=lambda run: scores[run.listed_as])
     told = ", ".join(f"{name} {score:.4f}" for name, score in sorted(scores.items(), key=lambda one: -one[1]))
-    why = f"{best.folder.name} of {len(runs)} by {type(selection).__name__} on {len(rows)} labelled images: {told}"
+    why = f"{best.listed_as} of {len(runs)} by {type(selection).__name__} on {len(rows)} labelled images: {told}"
     log.info("starts from %s", why)
     return {"weights": str(best.model_file), "why": why}
 

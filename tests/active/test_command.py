@@ -183,6 +183,6 @@ def test_it_starts_from_the_run_whose_features_fit_best(command, tmp_path):
         assert command("train.py", *line, *(["optimizers.lr=1e-9"] if name == "poor" else [])).returncode == 0
     done = command("train.py", *LINE, "active.start=[good,poor]", "active.budget=4", "active.reference=false")
     assert done.returncode == 0, done.stderr
-    assert "starts from good of 2 by LinearProbe" in done.stdout
+    assert "/good of 2 by LinearProbe" in done.stdout
     [start] = [facts for facts in entries(the_run(tmp_path), "run") if "weights" in facts]
     assert start["weights"].endswith("good/model.safetensors")
