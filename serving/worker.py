@@ -84,11 +84,14 @@ class Worker:
         self.client.close()
 
     def join_server(self) -> None:
-        asked = {"name": self.chosen.name or _own_name(), "version": code_version(), "machine": _machine()}
         try:
-            joined = self.client.post("/api/workers", asked | {"declared": declared(self.arguments)})
+            self._join()
         except (Late, Refused) as error:
             raise ValueError(f"{self.chosen.server} does not take this worker: {error}") from error
+
+    def _join(self) -> None:
+        asked = {"name": self.chosen.name or _own_name(), "version": code_version(), "machine": _machine()}
+        joined = self.client.post("/api/workers", asked | {"declared": declared(self.arguments)})
         self.name, self.number = joined["name"], joined["id"]
         self.beat = min(LONGEST_BEAT, joined["lease_seconds"] / 6)
         print(f"worker {self.name} has joined {self.chosen.server}", flush=True)
@@ -114,19 +117,25 @@ class Worker:
     def _claimed(self) -> dict[str, Any] | None:
         """The next job; None where there is none yet, or the server made a mistake.
 
-        A server that does not know this worker, as after a restored backup, is joined again. Raises Refused for a token
-        that is not taken any more.
+        Raises Refused for a token that is not taken any more.
         """
+        try:
+            return self._next()
+        except Refused as error:
+            if error.status < ITS_OWN:
+                raise
+            print(f"worker {self.name} asks again in {PAUSE:g} s, the server answered: {error}", flush=True)
+            self._over.wait(PAUSE)
+            return None
+
+    def _next(self) -> dict[str, Any] | None:
+        """The next job; None where there is none. A server that lost this worker in a restore is joined again."""
         try:
             found: dict[str, Any] | None = self.client.post(f"/api/workers/{self.number}/claim")
         except Refused as error:
-            if error.status == NOT_FOUND:
-                self.join_server()
-            elif error.status >= ITS_OWN:
-                print(f"worker {self.name} asks again in {PAUSE:g} s, the server answered: {error}", flush=True)
-                self._over.wait(PAUSE)
-            else:
+            if error.status != NOT_FOUND:
                 raise
+            self._join()
             return None
         return found
 

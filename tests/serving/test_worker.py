@@ -100,6 +100,23 @@ def test_a_worker_outlives_a_claim_that_goes_wrong_in_the_server(joined, monkeyp
     assert f"worker {worker.name} asks again in 0.05 s, the server answered: something went" in capsys.readouterr().out
 
 
+def test_a_worker_outlives_a_joining_again_that_goes_wrong_in_the_server(joined, monkeypatch):
+    monkeypatch.setattr("serving.worker.PAUSE", 0.05)
+    parts, worker = joined(Quick)
+    left = broken(monkeypatch, parts.workers, "join", 2)
+    with parts.database.write() as connection:
+        connection.execute(delete(workers))
+    assert until_joined(parts) == [worker.name] and not left
+
+
+def until_joined(parts):
+    """The workers' names, once there are any."""
+    until = time.monotonic() + 30
+    while not (names := [one["name"] for one in parts.workers.every()]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return names
+
+
 def test_a_worker_outlives_a_failure_that_the_server_does_not_take(joined, monkeypatch):
     parts, _ = joined(Verbose)
     left = broken(monkeypatch, parts.queue, "fail", 2)  # a failure is told twice
