@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ MAIN_FILES = {
 OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((CONFIGURATION / group).glob("*.yaml"))]
 
 
+@cache
 def imported(file: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(file.read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

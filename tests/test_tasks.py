@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_digits, load_sample_image
 
 SMALL = ("trainer.speed=fp32", "trainer.threads=1", "logger.tensorboard=null", "run_name=one", "models.num_filters=8",
-         "datamodule.augment.flip=null", "datamodule.augment.crop=null", "optimizers.lr=0.01")  # fmt: skip
+         "datamodule.augment.flip=null", "datamodule.augment.crop=null", "optimizers.lr=0.01",
+         "trainer.report=false")  # fmt: skip
 
 
 def metrics(tmp_path: Path) -> dict:

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("datamodule=folder", "datamodule.height=12", "datamodule.width=12", "trainer.speed=fp32", "trainer.threads=1",
-         "models.num_filters=4", "models.blocks=1", "logger.tensorboard=null", "trainer.progress=false")  # fmt: skip
+         "models.num_filters=4", "models.blocks=1", "logger.tensorboard=null", "trainer.progress=false",
+         "trainer.report=false")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,10 @@
 
 import sqlite3
 
+import pytest
 
+
+@pytest.mark.soak
 def test_both_trackers_record_a_run_below_its_folder(command, tmp_path):
     done = command(
         "train.py", "logger=[wandb,mlflow]", "logger.wandb.offline=true", "trainer.max_epochs=1",

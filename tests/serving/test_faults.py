@@ -131,7 +131,7 @@ def killed_at_random(arena, jobs, worker_kills, server_kills):
 
 
 def test_workers_and_servers_killed_at_random_lose_and_repeat_nothing(arena):
-    killed_at_random(arena, jobs=8, worker_kills=4, server_kills=2)
+    killed_at_random(arena, jobs=5, worker_kills=2, server_kills=1)
 
 
 @pytest.mark.soak

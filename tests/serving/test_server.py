@@ -17,7 +17,7 @@ GRID = {
     "NUM_FILTERS": [4],
     "DENSE_WIDTH": [16],
 }
-JOBS = "trainer.accelerator=cpu trainer.speed=fp32 datamodule.n_samples=600 datamodule.workers=0"
+JOBS = "trainer.accelerator=cpu trainer.speed=fp32 datamodule.n_samples=600 datamodule.workers=0 trainer.report=false"
 
 
 def until(true, seconds: float = 200):

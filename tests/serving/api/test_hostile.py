@@ -128,7 +128,7 @@ def listing(place: Path, store: Path) -> set[str]:
 
 
 def test_hostile_uploads_are_refused_in_words(server, tmp_path):
-    hostile(server, tmp_path, 100)
+    hostile(server, tmp_path, 60)
 
 
 @pytest.mark.soak
