@@ -73,7 +73,7 @@ def _quantised(model: openvino.Model, images: list[Pixels], outermost: bool) -> 
         import nncf
         from nncf.quantization.range_estimator import RangeEstimatorParameters, RangeEstimatorParametersSet
 
-        nncf.set_log_level(logging.ERROR)
+        logging.getLogger("nncf").setLevel(logging.ERROR)  # nncf.set_log_level sets handlers, too, which others share
         ranges = RangeEstimatorParametersSet.MINMAX if outermost else RangeEstimatorParameters()
         try:
             return nncf.quantize(
