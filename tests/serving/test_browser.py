@@ -295,6 +295,7 @@ def test_a_phone_shows_all_without_scrolling_sideways_and_keys_reach_everything(
         page.until("document.querySelectorAll('[data-testid=model]').length", 2)
         page.value("document.querySelectorAll('[data-testid=tick]').forEach((one) => one.click())")
         page.until_there("comparison")
+        page.until_there("job")
         page.value("document.querySelector('[data-testid=job] .number').click()")
         page.until_there("job-detail")
     assert page.value("document.documentElement.scrollWidth") <= 360
