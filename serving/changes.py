@@ -45,10 +45,10 @@ def _of_jobs(connection: Connection, counts: dict[str, int]) -> list[Any]:
 
 
 def _of_models(connection: Connection) -> list[Any]:
-    """New ones, new figures, and how many wait for a measuring: what is said of them changes when it ends."""
-    waiting = select(func.count()).where(job.c.state.in_(OPEN), job.c.for_id.is_not(None))
+    """New ones, new figures, and the measurings that some wait for: what is said of them changes when these end."""
+    waiting = select(func.count(), func.sum(job.c.fence)).where(job.c.state.in_(OPEN), job.c.for_id.is_not(None))
     highest = [_highest(connection, column) for column in (model.c.id, evaluation.c.id)]
-    return [*highest, connection.execute(waiting).scalar_one()]
+    return [*highest, *connection.execute(waiting).one()]
 
 
 def _of_workers(connection: Connection) -> list[Any]:

@@ -162,12 +162,15 @@ class Queue:
             return str(self._row(connection, number).state)
 
     def retry(self, number: int) -> str:
-        """Puts a job that ended without success back into the queue; the state now."""
+        """Puts a job that ended without success back into the queue; the state now.
+
+        Its fence grows, so that no mark of what changed is what it was before the job ended.
+        """
         again = update(job).where(job.c.id == number, job.c.state.in_(("failed", "cancelled", "dead")))
         fresh = {"state": "queued", "attempt": 0, "cancel_requested": False}
         fresh |= dict.fromkeys(("rests_until", "ended", "error"))
         with self.database.write() as connection:
-            changed = connection.execute(again.values(**fresh, worker_id=None)).rowcount
+            changed = connection.execute(again.values(**fresh, worker_id=None, fence=job.c.fence + 1)).rowcount
             state = str(self._row(connection, number).state)
             if changed != 1:
                 raise Late(

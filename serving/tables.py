@@ -71,7 +71,7 @@ job = Table(
     Column("attempt", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("worker_id", ForeignKey("worker.id")),
-    Column("fence", Integer, nullable=False),  # grows with each claim; a write that carries a former one is refused
+    Column("fence", Integer, nullable=False),  # grows with claims and retries; a write with a former one is refused
     Column("lease_until", Float),
     Column("rests_until", Float),  # no attempt before
     Column("cancel_requested", Boolean, nullable=False),

@@ -106,8 +106,12 @@ class Page:
         self.until(f"document.querySelector('[data-testid={testid}]') !== null", seconds=seconds)
 
     def click(self, testid):
-        self.until_there(testid)
-        self.value(f"document.querySelector('[data-testid={testid}]').click()")
+        self.press(f"document.querySelector('[data-testid={testid}]')")
+
+    def press(self, element):
+        """Clicks what a script finds, as soon as it is there."""
+        self.until(f"{element} instanceof Element")
+        self.value(f"{element}.click()")
 
     def choose(self, testid, file):
         """As the file dialog does."""

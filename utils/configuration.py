@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from utils.signature import nearest
 
 COMMANDS = {"configs": "train.py", "test": "test.py", "predict": "predict.py", "benchmark": "benchmark.py",
             "serving": "python -m serving", "worker": "python -m serving.worker"}  # by their main files  # fmt: skip
+ONE_AT_A_TIME = threading.Lock()  # Hydra composes in one state of the whole process; a server is asked by many threads
 
 
 def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str = "interrupted") -> None:
@@ -165,7 +167,8 @@ def composed(base: Sequence[str], overrides: Sequence[str] = ()) -> dict[str, An
     may only be given to a key that is there; a relative path counts from the working directory.
     """
     try:
-        return _composed(base, overrides)
+        with ONE_AT_A_TIME:
+            return _composed(base, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(explained(error)) from error
 

@@ -75,7 +75,7 @@ def test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brin
     store.until(DEPLOYED, better)
     demo.until(LIVE, better, seconds=240)
     assert demo.text("generation") == "2"
-    store.value("document.querySelector('[data-testid=job] .number').click()")
+    store.press("document.querySelector('[data-testid=job] .number')")
     store.until("document.querySelectorAll('[data-testid=job-detail] path.curve').length >= 1")
     store.until(attribute("log", "textContent"), lambda text: text and "model.safetensors" in text)
 
@@ -90,7 +90,7 @@ def test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brin
     demo.paste(image, "image/png")
     demo.until("document.querySelectorAll('[data-testid=answered-by]').length", 3)
     demo.click("wrong")
-    demo.value("[...document.querySelectorAll('[data-testid=class-choice]')].at(-1).click()")
+    demo.press("[...document.querySelectorAll('[data-testid=class-choice]')].at(-1)")
     demo.until_there("thanks")
 
     store.click("rollback")
@@ -122,9 +122,8 @@ def test_names_and_lines_from_elsewhere_stay_words(api, opened, browser):
     api["worker"].post(f"/api/jobs/{job['id']}/fail", json=mine | {"error": HOSTILE})
     api["operator"].post("/api/models", json=packaged(api.parts, 0.5, code_version=HOSTILE))
     store = opened(api.address, api.secrets["operator"], "/store")
-    store.until("document.querySelector('[data-testid=job] .number') !== null")
-    store.value("document.querySelector('[data-testid=job] .number').click()")
-    store.value("document.querySelector('[data-testid=model] [aria-expanded]').click()")
+    store.press("document.querySelector('[data-testid=job] .number')")
+    store.press("document.querySelector('[data-testid=model] [aria-expanded]')")
     store.until(attribute("log", "textContent"), lambda text: text and text.count(HOSTILE) == 2)
     store.until("document.body.textContent.split('onerror').length", lambda count: count >= 5)
     store.value(f"""(async () => {{
@@ -226,7 +225,7 @@ def test_a_person_does_on_the_page_what_the_store_can_do(api, opened):
         assert live()[f"{role}_id"] == second
     assert live()["canary_share"] == 0.1
     assert live()["shadow_id"] is None  # a model has one place
-    page.value("document.querySelector('div[data-testid=canary] button').click()")
+    page.press("document.querySelector('div[data-testid=canary] button')")
     page.until("document.querySelector('div[data-testid=canary]') === null")
 
     page.click("deploy")
@@ -261,7 +260,7 @@ def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
     page = opened(api.address, api.secrets["operator"], "/store")
     states = "[...document.querySelectorAll('[data-testid=job]')].map((one) => one.dataset.state)"
     page.until(states, ["queued", "queued"])
-    page.value("document.querySelectorAll('[data-testid=job]')[1].querySelector('[data-testid=priority]').click()")
+    page.press("document.querySelectorAll('[data-testid=job]')[1].querySelector('[data-testid=priority]')")
     until(lambda: [job["priority"] for job in api["viewer"].get("/api/jobs").json()] == [1, 0])
     page.click("cancel")
     page.until(states, ["cancelled", "queued"])
@@ -296,7 +295,7 @@ def test_a_phone_shows_all_without_scrolling_sideways_and_keys_reach_everything(
         page.value("document.querySelectorAll('[data-testid=tick]').forEach((one) => one.click())")
         page.until_there("comparison")
         page.until_there("job")
-        page.value("document.querySelector('[data-testid=job] .number').click()")
+        page.press("document.querySelector('[data-testid=job] .number')")
         page.until_there("job-detail")
     assert page.value("document.documentElement.scrollWidth") <= 360
     reached = set()

@@ -147,6 +147,15 @@ def test_a_measuring_that_goes_wrong_is_tried_again_and_then_it_is_decided(parts
     assert measured(parts).promote and live(parts) == new
 
 
+def test_pages_hear_of_a_measuring_that_was_cancelled_and_tried_again(parts):
+    new = waiting(parts)
+    before, number = changes.state(parts)["marks"]["models"], parts.queue.every()[0]["id"]
+    parts.queue.cancel(number)
+    parts.queue.retry(number)
+    assert why(parts, new) == NOT_MEASURED
+    assert changes.state(parts)["marks"]["models"] != before  # one may have asked while it was cancelled
+
+
 @pytest.mark.parametrize(
     ("attempt", "state", "said"),
     [(failed, "failed", "failed: ValueError: no images here"), (lost, "dead", "was given up: its worker was not")],

@@ -1,5 +1,7 @@
 """Compositions, and what is said of a key or an option that is not there."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from utils.build import ConfigurationError
@@ -41,3 +43,12 @@ def test_a_group_of_other_commands_is_named_with_them():
     assert no_such_key("limits.latency_ms").endswith("experiment=auto or models=auto, or is in benchmark.py")
     assert no_such_key("callback.freeze.epochs").endswith("it comes with callback=freeze")
     assert "did you mean benchmark.batch_size" in no_such_key("benchmark.batchsize")
+
+
+def test_many_threads_may_compose_at_once():
+    lines = [
+        [f"optimizers={option}", f"optimizers.lr=0.0{number}"] for option in ("adamw", "sgd") for number in (1, 2, 3)
+    ]
+    with ThreadPoolExecutor(len(lines)) as pool:
+        found = list(pool.map(composed, lines))
+    assert [one["optimizers"]["lr"] for one in found] == 2 * [0.01, 0.02, 0.03]

@@ -87,6 +87,16 @@ def test_jobs_and_what_they_report_change_the_marks(api):
         told(talk, lambda state: state["reported"] == {str(number): [1, 1]})
 
 
+def test_a_job_that_was_cancelled_and_tried_again_has_changed_the_marks(api):
+    number = api["operator"].post("/api/jobs", json={"SEED": 1}).json()["jobs"][0]
+    before = api["viewer"].get("/api/events").json()
+    for act in ("cancel", "retry"):
+        api["operator"].post(f"/api/jobs/{number}/{act}")
+    after = api["viewer"].get("/api/events").json()
+    assert after["jobs"] == before["jobs"] == {"queued": 1}
+    assert after["marks"]["jobs"] != before["marks"]["jobs"]  # a page may have asked while it was cancelled
+
+
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
 def test_roles_that_may_look_may_listen(api, role):
     with listening(api.address, api.secrets[role]) as talk:
