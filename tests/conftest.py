@@ -23,6 +23,7 @@ from tests.browser import CHROMIUM, Browser
 ROOT = Path(__file__).parent.parent
 PROCESSES = get_context("forkserver")  # real processes that start with what they need already imported
 PROCESSES.set_forkserver_preload([
+    "pytest", "tests.conftest",
     "timm", "torchvision.transforms.v2", "models.training", "models.trackers", "models.classification", "models.start",
     "datamodule.digits", "tuning.auto_optimizer", "tuning.batch_size", "tuning.problem", "tuning.automatic_settings",
     "active.start", "utils.plots", "matplotlib.backends.backend_agg", "jinja2", "plotly.offline",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
@@ -40,6 +41,8 @@ def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str =
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
     if not multirun:
         JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[method-assign, attr-defined]
+    if not any("hydra.mode" in argument for argument in sys.argv):
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]  # it composes all once more to look for it
     try:
         sys.argv[1:] = [item for argument in flags_last(sys.argv[1:]) for item in prepared(argument, multirun)]
         if of_a_run:
