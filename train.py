@@ -12,13 +12,13 @@ from omegaconf import DictConfig
 
 from active.start import check as check_active
 from active.start import journal_of, unfinished
-from models.checks import run_settings
+from models.checks import refuse_one_name, run_settings
 from models.interruption import Interrupted, status
 from models.runs import Run
 from models.start import Start, is_further_rank, start
 from tuning.auto_model_settings import of_model_search
 from tuning.automatic_settings import of_automatic
-from tuning.checks import check
+from tuning.checks import check, check_line
 from tuning.interruption import interrupted, trials_of
 from tuning.problem import Problem
 from utils.build import build
@@ -68,6 +68,14 @@ def choices() -> dict[str, str]:
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration of this command line with further overrides."""
     return checked(composed(list(HydraConfig.get().overrides.task), overrides))
+
+
+def check_sweep(points: Sequence[Sequence[str]]) -> None:
+    """Refuses what one of a sweep's points could not begin with, before the first of them trains for hours."""
+    configs = [check_line(point, []) for point in points]
+    for config in configs:
+        check_active(config)
+    refuse_one_name(configs)
 
 
 @contextmanager
@@ -182,4 +190,4 @@ def finish(begun: Start, outcome: "Outcome") -> None:
 if __name__ == "__main__":
     # Each step frees large blocks and faults them in anew; on huge pages that costs less. torch asks as it is loaded.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    command(main)
+    command(main, check_sweep=check_sweep)

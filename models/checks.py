@@ -1,5 +1,7 @@
 """A configuration is refused by key where no training could run it; free of torch, so that a server can ask, too."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -23,6 +25,17 @@ def check(config: Config) -> None:
 def run_settings(config: Config) -> RunSettings:
     """From the values that belong to no group."""
     return settings(RunSettings, _of(RunSettings, config))
+
+
+def refuse_one_name(configs: Sequence[Config]) -> None:
+    """Raises ValueError where several trainings of a sweep would lie in one run folder."""
+    named = Counter((one.logs, one.experiment_name, one.run_name) for one in map(run_settings, configs) if one.run_name)
+    for (_, _, name), count in named.items():
+        if count > 1:
+            raise ValueError(
+                f"run_name={name} would be {count} trainings of this sweep: leave it out, or let it follow a value "
+                "that is swept: 'run_name=s${seed}'"
+            )
 
 
 def _check_data(node: Config) -> None:

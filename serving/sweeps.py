@@ -16,7 +16,7 @@ from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared
 from utils.signature import nearest
 
 Value = str | int | float | bool | None
-Check = Callable[[Sequence[str], Sequence[str]], None]  # of a command line with further overrides; raises ValueError
+Check = Callable[[Sequence[str], Sequence[str]], object]  # of a command line with further overrides; raises ValueError
 
 SHORT = {
     "MODEL": "models",

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from train import check_sweep
+from utils.overrides import points
+
 ROOT = Path(__file__).parent.parent
 SMALL = ("datamodule.n_samples=300", "trainer.max_epochs=3", "trainer.speed=fp32", "trainer.threads=1",
          "models.num_filters=8", "logger.tensorboard=null", "trainer.report=false")  # fmt: skip
@@ -179,6 +182,32 @@ def test_a_sweep_runs_each_point_in_a_folder_of_its_own(command, tmp_path):
     folders = [file.parent for file in (tmp_path / "logs").glob("*/*/model.json")]
     assert sorted(stored(folder)["seed"] for folder in folders) == [1, 2]
     assert not (ROOT / "multirun").exists() and not (ROOT / "outputs").exists()
+
+
+def test_a_sweep_is_refused_before_its_first_training_for_its_last_point(command, tmp_path):
+    done = command("train.py", "-m", *SMALL[2:], "trainer.max_epochs=1,0")
+    assert done.returncode == 2 and done.stderr == "error: trainer.max_epochs=0 trains nothing: use 1 or more\n"
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["active=standalone", "active.batch=5,0"], r"active\.batch=0"),
+        (["trainer.tune=True", "tune.space=choice(auto,[optimizers.lr])"], r"optimizers\.lr: missing EQUAL"),
+        (
+            ["seed=1,2", "run_name=one"],
+            r"run_name=one would be 2 trainings of this sweep: leave it out, or .*s\$\{seed\}",
+        ),
+    ],
+)
+def test_what_a_point_of_a_sweep_could_not_begin_with_is_refused(line, told):
+    with pytest.raises(ValueError, match=told):
+        check_sweep(points(line))
+
+
+def test_points_of_a_sweep_may_have_a_name_each():
+    check_sweep(points(["seed=1,2", "run_name='s${seed}'", "-m"]))
 
 
 def test_weights_of_a_run_start_another_whose_classes_differ(command, tmp_path, digit_folder):

@@ -24,8 +24,8 @@ def check(config: Config) -> None:
     of_model_search(config)
 
 
-def check_line(line: Sequence[str], overrides: Sequence[str]) -> None:
-    """Raises ValueError where a command line with further overrides could not begin, a search with its space."""
+def check_line(line: Sequence[str], overrides: Sequence[str]) -> Config:
+    """The configuration of a command line with further overrides; ValueError where it or its search cannot begin."""
 
     def compose(more: Sequence[str]) -> Config:
         config = composed(line, [*overrides, *more])
@@ -35,3 +35,4 @@ def check_line(line: Sequence[str], overrides: Sequence[str]) -> None:
     config = compose([])
     if config["trainer"]["tune"]:
         Problem(config, {}, compose).check()
+    return config

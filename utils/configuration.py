@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.build import ConfigurationError
-from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, prepared
+from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, points, prepared
 from utils.signature import nearest
 
 COMMANDS = {"configs": "train.py", "test": "test.py", "predict": "predict.py", "benchmark": "benchmark.py",
@@ -30,11 +30,17 @@ COMMANDS = {"configs": "train.py", "test": "test.py", "predict": "predict.py", "
 ONE_AT_A_TIME = threading.Lock()  # Hydra composes in one state of the whole process; a server is asked by many threads
 
 
-def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str = "interrupted") -> None:
+def command(
+    main: Callable[[], None],
+    of_a_run: bool = False,
+    interrupted: str = "interrupted",
+    check_sweep: Callable[[list[list[str]]], None] | None = None,
+) -> None:
     """Runs a `hydra.main` function on a prepared command line; a user's mistake ends in one clear message, status 2.
 
     of_a_run: values may belong to a stored configuration, whose keys the composed one need not have. interrupted: is
-    said after Ctrl-C, where the function itself has not answered it; status 130.
+    said after Ctrl-C, where the function itself has not answered it; status 130. check_sweep: gets the command lines
+    that -m stands for before the first is run.
     """
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
@@ -47,6 +53,8 @@ def command(main: Callable[[], None], of_a_run: bool = False, interrupted: str =
         sys.argv[1:] = [item for argument in flags_last(sys.argv[1:]) for item in prepared(argument, multirun)]
         if of_a_run:
             sys.argv[1:] = [_let_through(argument) for argument in sys.argv[1:]]
+        if multirun and check_sweep is not None:
+            check_sweep(points(sys.argv[1:]))
         main()
     except (HydraException, OmegaConfBaseException, ValueError, OSError, ArithmeticError) as error:
         if wants_trace:

@@ -1,10 +1,14 @@
 """One override of a command line: spelt as Hydra's grammar takes it, and what a sweep in it holds."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
@@ -58,9 +62,29 @@ def prepared(argument: str, multirun: bool = False) -> list[str]:
             f"{key}=null: leave it out, or give {' or '.join(options(key))}; "
             f"{key.replace('/', '.')}.KEY=null switches one part of it off"
         )
-    if key in NAMED_BY_TIMM and TIMM_NAME.fullmatch(value) and not (CONFIGURATION / key / f"{value}.yaml").exists():
+    if key in NAMED_BY_TIMM and _is_of_timm(key, value, multirun):
         return [f"{key}=timm", f"{key}.{NAMED_BY_TIMM[key]}={value}"]
     return [f"{key}={value}"]
+
+
+def _is_of_timm(group: str, value: str, multirun: bool) -> bool:
+    """Whether a value is a name for timm, or in a multirun several; raises ConfigurationError for some of a sweep."""
+    names = value.split(",") if multirun else [value]
+    of_timm = [name for name in names if TIMM_NAME.fullmatch(name) and name not in options(group)]
+    if of_timm and len(of_timm) < len(names):
+        raise ConfigurationError(
+            f"{group}={value}: {of_timm[0]} is no option of {group}, and names of timm are swept by themselves: give "
+            f"options alone ({', '.join(options(group))}) or names of timm alone"
+        )
+    return bool(of_timm)
+
+
+def points(line: Sequence[str]) -> list[list[str]]:
+    """The command lines that a sweep stands for, in the order in which Hydra runs them; its flags are left out."""
+    given = list(itertools.takewhile(lambda text: not text.startswith("-"), flags_last(line)))
+    with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
+        parsed = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(given)
+        return [point for batch in BasicSweeper.split_arguments(parsed, None) for point in batch]
 
 
 def _quote_of(key: str) -> Callable[[str], str] | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from utils.build import ConfigurationError
-from utils.overrides import flags_last, options, prepared
+from utils.overrides import flags_last, options, points, prepared
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,20 @@ def test_a_sweep_over_paths_stays_a_sweep():
 
 def test_in_a_multirun_what_is_no_sweep_is_quoted_as_ever():
     assert prepared("datamodule.root=my", multirun=True) == ["datamodule.root='my'"]
+
+
+def test_a_sweep_may_go_over_names_of_timm_and_over_options_but_not_over_both():
+    spelt_out = ["models=timm", "models.architecture=resnet18,vit_tiny_patch16_224.augreg_in21k"]
+    assert prepared("models=resnet18,vit_tiny_patch16_224.augreg_in21k", multirun=True) == spelt_out
+    assert prepared("models=simple_cnn,unet", multirun=True) == ["models=simple_cnn,unet"]
+    with pytest.raises(ConfigurationError, match="resnet18 is no option of models.* names of timm alone"):
+        prepared("models=simple_cnn,resnet18", multirun=True)
+
+
+def test_a_sweep_stands_for_a_command_line_for_each_of_its_points():
+    assert points(["seed=1,2", "logs='a b'", "--multirun"]) == [["seed=1", "logs='a b'"], ["seed=2", "logs='a b'"]]
+    every = [[f"optimizers={name}"] for name in options("optimizers")]
+    assert points(["optimizers=glob(*)"]) == every
 
 
 @pytest.mark.parametrize("value", [";", "\\t", ",", "|", "~", "'"])
