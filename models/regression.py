@@ -1,7 +1,7 @@
 """One number an image, or several."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,13 @@ class Rescaled(nn.Module):
     def features(self, image: Tensor) -> Tensor:
         found: Tensor = self.net.features(image)
         return found
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Moved and cast as any module; the unit's two stay float32: in bfloat16 a mean of 1990 would be 1992."""
+        exact = self.mean, self.std
+        super()._apply(fn, recurse)
+        self.mean, self.std = (one.to(now.device) for one, now in zip(exact, (self.mean, self.std), strict=True))
+        return self
 
     def fit(self, examples: Tensor) -> None:
         """Takes mean and deviation of these targets (n, targets); one that never changes has deviation 1."""

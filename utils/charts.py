@@ -33,7 +33,7 @@ PALETTE = {
     "wrong-0": ("#f7d3ca", "#4a251c"),
     "wrong-1": ("#b23a24", "#d2583c"),
 }
-LONGEST_NAME = 18
+LONGEST_NAME = 24  # as long as "eager fp32 channels-last"
 MOST_CELLS_WITH_TEXT = 20  # classes up to which a matrix writes its figures into the cells
 
 

@@ -22,7 +22,7 @@ from models.runs import Run
 from models.tester_settings import TesterSettings
 from serving.engines.auto import Auto, Choice, Tried
 from serving.engines.cache import place, size_bytes
-from serving.engines.gate import Array
+from serving.engines.gate import Array, merit
 from serving.engines.memory import peak_mib
 from serving.engines.source import Source, source_of
 from serving.engines.timing import Timed
@@ -41,7 +41,7 @@ class EngineTable:
     """Which engine was chosen and why, and of each: verdict, latency, throughput, size on disk, peak memory."""
 
     def __init__(self, choice: Choice, source: Source, images: str, batch: int, measured: bool) -> None:
-        self.choice, self.batch = choice, batch
+        self.choice, self.batch, self.merit = choice, batch, merit(source.task).capitalize()
         refused = [f"{one.maker.label}: {one.verdict.why}" for one in choice.tried if not one.timed]
         told = {"refused": "\n         ".join(refused)} if refused else {}
         self.facts = {"engine": choice.why, "gate": images} | told
@@ -55,7 +55,7 @@ class EngineTable:
     def table(self) -> Table:
         """For the terminal: those that passed the gate, with the batch size of each rate."""
         table = Table()
-        for title in ("Engine", "Agrees", "Accuracy", "p50, p95, p99", "Images/s", "On disk", "Peak memory"):
+        for title in ("Engine", "Agrees", self.merit, "p50, p95, p99", "Images/s", "On disk", "Peak memory"):
             table.add_column(title)
         for one in self.fit:
             table.add_row(*self._cells(one, one.timed or {}))

@@ -31,8 +31,8 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Verdict:
-    """agreement, accuracy: shares; of several heads those of the worst. accuracy: None where no target is known.
-    less_accurate: refused, for accuracy alone.
+    """agreement, accuracy: shares; of several heads or values those of the worst. accuracy: None where no target is
+    known. less_accurate: refused, for accuracy alone.
     """
 
     accepted: bool
@@ -54,19 +54,18 @@ def judge(
 ) -> Verdict:
     """said, reference: logits (N, …) of the same images. target: as `decisions`, or None.
 
-    classes: the model's, which of several heads tell the heads; target then (N, heads) places among them.
+    classes: the model's, which tell the parts of an answer; of several heads target is (N, heads) places among them.
     """
     if not np.isfinite(said).all():
         return Verdict(False, "it answers with what is not a number", 0.0)
-    if task == "heads":
-        return _of_heads(said, reference, target, tolerance, classes)
+    if parts := _parts(task, classes):
+        return _of_parts(parts, said, reference, target, tolerance)
     own, model = decisions(task, said), decisions(task, reference)
     agreement = _agreement(own, model)
     comparable = target is not None and target.shape == own.shape
     told = target != UNTOLD if task == "segmentation" and comparable else None
     accuracies = [_accuracy(found, target, told) for found in (own, model)] if comparable else [None, None]
-    of_what = "explained variance" if own.dtype.kind == "f" else "accuracy"
-    why = _told(agreement, of_what, accuracies[0], accuracies[1], len(said))
+    why = _told(agreement, merit(task), accuracies[0], accuracies[1], len(said))
     lost = 0.0 if accuracies[0] is None or accuracies[1] is None else 100 * (accuracies[1] - accuracies[0])
     if agreement < tolerance.agreement:
         return Verdict(False, f"{why}; {tolerance.agreement:.2%} asked for", agreement, accuracies[0])
@@ -75,16 +74,43 @@ def judge(
     return Verdict(True, why, agreement, accuracies[0])
 
 
-def _of_heads(
-    said: Array, reference: Array, target: Array | None, tolerance: Tolerance, classes: Sequence[str]
+def merit(task: str) -> str:
+    """What the accuracy of a verdict is called."""
+    return "explained variance" if task == "regression" else "accuracy"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A head, or one of several values: judged as if the model answered nothing else.
+
+    columns: of the logits. first: what its target counts from.
+    """
+
+    name: str
+    task: str
+    columns: slice | int
+    first: int = 0
+
+
+def _parts(task: str, classes: Sequence[str]) -> list[Part]:
+    """None where the answer is one."""
+    if task == "heads":
+        return [Part(head.name, "classification", head.columns, head.start) for head in heads_in(classes)]
+    if task == "regression" and len(classes) > 1:
+        return [Part(name, task, place) for place, name in enumerate(classes)]
+    return []
+
+
+def _of_parts(
+    parts: Sequence[Part], said: Array, reference: Array, target: Array | None, tolerance: Tolerance
 ) -> Verdict:
-    """Each head is judged as a classification of its own; all have to pass."""
+    """All have to pass."""
     own = {
-        head.name: judge(
-            "classification", said[:, head.columns], reference[:, head.columns],
-            None if target is None else target[:, place] - head.start, tolerance,
+        part.name: judge(
+            part.task, said[:, part.columns], reference[:, part.columns],
+            None if target is None else target[:, place] - part.first, tolerance,
         )
-        for place, head in enumerate(heads_in(classes))
+        for place, part in enumerate(parts)
     }  # fmt: skip
     refused = {name: one for name, one in own.items() if not one.accepted}
     why = "; ".join(f"{name} {one.why}" for name, one in (refused or own).items())
@@ -109,8 +135,8 @@ def _accuracy(found: Array, target: Any, told: Any = None) -> float:
     return float(1 - ((found - target) ** 2).mean() / max(float(np.var(target)), 1e-12))
 
 
-def _told(agreement: float, of_what: str, own: float | None, model: float | None, images: int) -> str:
+def _told(agreement: float, merit: str, own: float | None, model: float | None, images: int) -> str:
     told = f"agrees on {agreement:.2%} of {many(images, 'image')}"
     if own is None or model is None:
         return told
-    return f"{told}, {of_what} {own:.2%} against {model:.2%}"
+    return f"{told}, {merit} {own:.2%} against {model:.2%}"

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from serving.engines import auto as auto_file
-from serving.engines.auto import Auto, Tried, chosen
+from serving.engines.auto import REFERENCE, Auto, Tried, chosen
 from serving.engines.cache import place, prepared
+from serving.engines.comparison import EngineTable
 from serving.engines.eager import Eager
 from serving.engines.engine import EngineError, answers
 from serving.engines.gate import Verdict
@@ -146,3 +147,10 @@ def test_a_remembered_engine_whose_files_are_gone_is_not_made_in_passing(source,
 def test_impossible_settings_are_refused_by_name():
     with pytest.raises(ValueError, match=r"engine\.batch=0"):
         Auto([], batch=0)
+
+
+@pytest.mark.parametrize(("task", "named"), [("classification", "Accuracy"), ("regression", "Explained variance")])
+def test_the_table_calls_what_an_engine_must_not_lose_by_its_name(source, task, named):
+    alone = chosen([Tried(REFERENCE, Verdict(True, "", 1.0, 0.9), timed={1: Timed(1, 1, 1, 1000)})], 1)
+    table = EngineTable(alone, replace(source, task=task), "", 1, measured=False).table()
+    assert [column.header for column in table.columns][2] == named

@@ -88,3 +88,17 @@ def test_of_several_heads_each_is_judged_on_its_own():
     assert not verdict.accepted and verdict.agreement == verdict.accuracy == 0.997
     assert verdict.why.startswith("digit agrees on 99.70%") and "colour" not in verdict.why
     assert judge("heads", said, logits, None, Tolerance(), classes).accuracy is None
+
+
+def test_of_several_values_each_is_judged_on_its_own():
+    """A price does not hide an age that an engine gets wrong: their numbers lie far apart."""
+    truth = np.stack([np.linspace(1e5, 9e5, 1000), np.linspace(20, 80, 1000)], axis=1)
+    same = judge("regression", truth, truth, truth, Tolerance(), ["price", "age"])
+    assert same.accepted and same.why.startswith("price agrees on 100.00% of 1,000 images, explained variance 100.00%")
+    said = truth - [0, 20]
+    verdict = judge("regression", said, truth, truth, Tolerance(), ["price", "age"])
+    assert not verdict.accepted and verdict.agreement == 0 and verdict.accuracy == pytest.approx(-0.33, abs=0.01)
+    assert (
+        verdict.why.startswith("age agrees on 0.00% of 1,000 images, explained variance -33.")
+        and "price" not in verdict.why
+    )
