@@ -15,6 +15,7 @@ from tuning.settings import TuneSettings
 from tuning.space import Compose, Parameter, Values, around, automatic_space, configured, overrides, read_space
 from utils.build import OF_THE_CHOICE, settings
 from utils.configuration import absolute, digest
+from utils.words import many
 
 Config = dict[str, Any]
 
@@ -125,7 +126,9 @@ class Problem:
             )
         interval = self.settings.perturb_epochs
         if interval >= self.epochs:
-            raise ValueError(f"tune.perturb_epochs={interval}: a trial has {self.epochs} epochs, so nothing is changed")
+            raise ValueError(
+                f"tune.perturb_epochs={interval}: a trial has {many(self.epochs, 'epoch')}, so nothing is changed"
+            )
 
     def of_trial(self, values: Values, on_gpu: bool = False) -> Config:
         """A trial's whole configuration, paths absolute: nothing of the driver's process is needed to train it."""

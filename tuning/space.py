@@ -94,12 +94,24 @@ def read_space(space: Sequence[str], when: Sequence[str], compose: Compose) -> l
     parameters = [_parameter(text) for text in space]
     _refuse_twice([parameter.key for parameter in parameters])
     parameters = _ordered(_with_conditions(parameters, when))
-    _refuse_unknown(parameters, compose)
+    _refuse_unknown(parameters, _of_the_space(compose))
     return parameters
 
 
+def _of_the_space(read: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """What it refuses is told as a mistake in the space."""
+
+    def reading(given: Any) -> dict[str, Any]:
+        try:
+            return read(given)
+        except ValueError as error:
+            raise ConfigurationError(f"tune.space: {error}") from error
+
+    return reading
+
+
 def _parameter(text: str) -> Parameter:
-    found = sweep(text)
+    found = _of_the_space(sweep)(text)
     key, word = found["key"], found["word"]
     if unknown := set(found.get("tags", ())) - {"log"}:
         raise ConfigurationError(f"tune.space: {text}: there is no tag {unknown.pop()}; the one there is, is log")
@@ -194,7 +206,7 @@ def _ordered(parameters: Sequence[Parameter]) -> list[Parameter]:
 
 
 def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
-    """Composes the first configuration, and one with each further value of the choices that others may depend on.
+    """Composes the first configuration, and one with each further value of a choice and the last of a range.
 
     What depends on others is tried with values that they must have.
     """
@@ -204,8 +216,13 @@ def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
         with_it = _enabling(parameter, known)
         if not parameter.is_active(first):
             _try(parameters, _first(parameters, with_it), compose)
-        for value in parameter.choices[1:]:
+        for value in _further(parameter):
             _try(parameters, _first(parameters, with_it | {parameter.key: value}), compose)
+
+
+def _further(parameter: Parameter) -> Sequence[Value]:
+    """Beside the first one those that may be refused: of a choice all, of numbers the highest."""
+    return parameter.choices[1:] if parameter.kind == "choice" else [parameter.taken(parameter.high)]
 
 
 def _enabling(parameter: Parameter, known: Mapping[str, Parameter]) -> Values:

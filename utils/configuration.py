@@ -17,7 +17,7 @@ from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -87,6 +87,8 @@ def explained(error: BaseException) -> str:
         line for line in str(error).splitlines() if line.strip() and not line.startswith(("See https", "To append"))
     ]
     text = "\n".join(lines)
+    if isinstance(error, OverrideParseException) and error.override not in text:
+        return f"{error.override}: {text}; a value with such signs is quoted twice: 'KEY=\"VALUE\"'"
     if isinstance(error, HydraException) and "Could not override '" in text:
         key = text.split("Could not override '")[1].split("'")[0]
         return no_such_key(key)

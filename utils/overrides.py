@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep, Sweep
 from hydra.errors import HydraException
 
 from utils.build import ROOT, ConfigurationError
@@ -134,7 +134,7 @@ def sweep(text: str) -> dict[str, Any]:
     value, found = override.value(), {"key": override.key_or_group}
     if override.is_add() or override.is_delete() or override.is_force_add():
         raise ConfigurationError(f"{text}: only keys that are there can be searched; leave '+' and '~' out")
-    if isinstance(value, ChoiceSweep):
+    if isinstance(value, ChoiceSweep) and not any(isinstance(one, Sweep) for one in value.list):
         return found | {"word": "choice", "values": [str(one) for one in override.sweep_string_iterator()]}
     if isinstance(value, RangeSweep | IntervalSweep):
         word = "range" if isinstance(value, RangeSweep) else "interval"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tuning.checks import check
 from tuning.grid import grid
 from tuning.space import Parameter, around, automatic_space, configured, overrides, read_space
 from utils.build import ConfigurationError
@@ -47,14 +48,30 @@ def test_sweep_words_become_parameters(text, expected):
         ("optimizers.lr=0.1", "nothing to choose from"),
         ("optimizers.lr", r"missing EQUAL .*; write it as KEY=choice\(a,b\), "),
         ("optimizers=glob(*)", "nothing to choose from"),
+        ("optimizers.lr=choice(1,2),choice(3,4)", "nothing to choose from"),
+        ("task=choice(classification,regressio)", "task has no such option; did you mean regression"),
         ("+optimizers.eps=choice(1,2)", "only keys that are there"),
         ("models.dropout=choice(0.1,0.1)", "names each value once"),
         ("optimizers.momentum=interval(0.1, 0.9)", r"this configuration has no such key; .*if GROUP=OPTION"),
     ],
 )
 def test_a_malformed_space_is_refused_in_clear_words(text, message):
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises(ConfigurationError, match=rf"^tune\.space: .*{message}"):
         parameter(text)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("trainer.max_steps=choice(9,0)", r"trainer\.max_steps=0 trains nothing"),
+    ("datamodule.power=interval(0, 2)", r"datamodule\.power=2\.0 must lie between 0"),
+    ("datamodule.power=range(0, 4)", r"datamodule\.power=3 must lie between 0"),
+])  # fmt: skip
+def test_the_last_value_of_a_space_is_tried_as_well_as_the_first(text, said):
+    def checked(values):
+        check(config := compose(values))
+        return config
+
+    with pytest.raises(ConfigurationError, match=f"^tune.space: {said}"):
+        read_space([text], [], checked)
 
 
 SPACE = ["optimizers.momentum=interval(0.5, 0.99)", "optimizers=choice(adamw,sgd)"]

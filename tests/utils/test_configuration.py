@@ -52,3 +52,8 @@ def test_many_threads_may_compose_at_once():
     with ThreadPoolExecutor(len(lines)) as pool:
         found = list(pool.map(composed, lines))
     assert [one["optimizers"]["lr"] for one in found] == 2 * [0.01, 0.02, 0.03]
+
+
+def test_a_line_that_cannot_be_read_is_named_with_the_way_out():
+    with pytest.raises(ConfigurationError, match="^seed=a=b: mismatched input .*quoted twice: 'KEY=\"VALUE\"'$"):
+        composed(["seed=a=b"])
