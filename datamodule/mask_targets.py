@@ -92,7 +92,8 @@ class MaskTargets(Targets):
 
     def _told_absent(self, inventory: Inventory, absent: Sequence[str]) -> str:
         found = sorted(self._found(inventory) - self.ignored)
-        advice = f"; datamodule.values={found} names those that occur" if self.values is None else ""
+        values = ",".join(map(str, found))
+        advice = f"; datamodule.values=[{values}] makes a class of each that occurs" if self.values is None else ""
         few = f"class {absent[0]} is" if len(absent) == 1 else f"{len(absent)} of {len(inventory.classes)} classes are"
         return f"{few} in no training mask{'' if len(absent) == 1 else ': ' + some(absent)}{advice}"
 

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from models.direction import Mode, direction
 from utils.log import console
+from utils.words import images_a_second
 
 if TYPE_CHECKING:
     from datamodule.data import ImageData
@@ -171,4 +172,4 @@ class Progress(Callback):
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
         rate = self.steps * self.images_per_step / seconds
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs < 10_000 else ""
-        self.console.print(f"epoch {trainer.current_epoch + 1:>3}{of}  {shown}  {rate:,.0f} images/s")
+        self.console.print(f"epoch {trainer.current_epoch + 1:>3}{of}  {shown}  {images_a_second(rate)}")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from datamodule.preprocessing import Preprocessing
 from datamodule.transforms import Normalize
-from utils.words import many
+from utils.words import images_a_second, many
 
 MEASURED_S = 2.0  # at least LEAST_CALLS, then more up to this time
 LEAST_CALLS, MOST_CALLS, WARM_UP = 30, 1000, 5
@@ -31,7 +31,7 @@ class Speed:
         """Title and figure of each, for the table."""
         latency = [(f"Latency {name}", f"{value:.2f} ms") for name, value in
                    (("p50", self.p50_ms), ("p95", self.p95_ms), ("p99", self.p99_ms))]  # fmt: skip
-        return [*latency, ("Throughput", f"{self.images_per_s:,.0f} images/s in batches of {self.batch_size}")]
+        return [*latency, ("Throughput", f"{images_a_second(self.images_per_s)} in batches of {self.batch_size}")]
 
 
 def measured(net: nn.Module, shape: Preprocessing, batch_size: int, device: torch.device) -> Speed:

@@ -22,7 +22,7 @@ from models.ray_prediction import ray_predictor
 from models.rendering import renderer
 from models.runs import find
 from utils.configuration import digest
-from utils.words import many
+from utils.words import images_a_second, many
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Summary:
         failed = f", {self.failed:,} of them not answered" if self.failed else ""
         rate = (self.images - self.resumed) / max(self.seconds, 1e-9)
         images = many(self.images, "image")
-        return f"{images}{resumed}{failed}; {self.seconds:.1f} s, {rate:,.0f} images/s: {self.output}"
+        return f"{images}{resumed}{failed}; {self.seconds:.1f} s, {images_a_second(rate)}: {self.output}"
 
 
 def predict(chosen: PredictionSettings) -> Summary:
@@ -135,7 +135,7 @@ def _bar(location: Location, done: int) -> Iterator[Callable[[int], None]]:
         def advance(images: int) -> None:
             progress.advance(bar, images)
             rate = (progress.tasks[0].completed - done) / (time.monotonic() - began)
-            progress.update(bar, rate=f"{rate:,.0f} images/s")
+            progress.update(bar, rate=images_a_second(rate))
 
         yield advance
 

@@ -53,6 +53,11 @@ class Rescaled(nn.Module):
         self.std.copy_(torch.where(deviation > 0, deviation, 1.0))
 
 
+def holds_values(weights: Mapping[str, Tensor]) -> bool:
+    """Whether these are the weights of a regression: a Rescaled network's."""
+    return {"mean", "std"} <= weights.keys()
+
+
 class InDeviations(nn.Module):
     """A loss of differences in which every target counts the same, whatever its unit. std: (targets,)."""
 

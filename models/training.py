@@ -19,9 +19,10 @@ from datamodule.data import ImageData
 from models.callbacks import Budget, FiniteLoss, Progress
 from models.checkpoint import WholeFiles
 from models.inference import example, sample
-from models.model_file import load_weights, read_manifest, start_from, weights_sha256
+from models.model_file import load_weights, start_from, weights_sha256
 from models.outcome import Further, Outcome, conclude, no_more
 from models.record import environment
+from models.regression import holds_values
 from models.runs import Run, weights_file
 from models.settings import CHOSEN, TrainerSettings, duration
 from models.speed import Bench, Speed, choose, spelt
@@ -195,20 +196,15 @@ def _start_from_weights(config: Config, task: ImageTask) -> str | None:
         return None
     file = weights_file(source, config["logs"])
     weights = load_weights(file)
-    _refuse_other_task((file.parent.parent if file.suffix == ".ckpt" else file.parent) / "model.json", task)
+    if holds_values(weights) != (task.name == "regression"):
+        of_what = "a regression's" if holds_values(weights) else "no regression's"
+        raise ValueError(
+            f"resume_weights_training={source}: {file} holds {of_what} weights, this run is of task={task.name}; a "
+            "regression starts from a regression's weights, and nothing else does"
+        )
     fresh = start_from(task.net, weights)
     log.info("weights from %s%s", file, f"; as initialised (other shape or new): {', '.join(fresh)}" if fresh else "")
     return weights_sha256(weights)
-
-
-def _refuse_other_task(manifest: Path, task: ImageTask) -> None:
-    """Raises ValueError where a model's weights are of values and the task's are not, or the other way round."""
-    other = read_manifest(manifest.parent).task if manifest.is_file() else task.name
-    if "regression" in {other, task.name} and other != task.name:
-        raise ValueError(
-            f"resume_weights_training={manifest.parent} holds weights of task={other}, this run is of "
-            f"task={task.name}: a regression starts from a regression's weights alone"
-        )
 
 
 def _refuse_other_data(run: Run, data: ImageData) -> None:

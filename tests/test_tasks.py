@@ -133,7 +133,7 @@ def test_regression_learns_targets_of_any_unit(command, tmp_path, blobs):
     assert "RMSE +0 (+0 – +0): no difference was found" in printed and same(again, rows, 1e-3)
     refused = command("train.py", "resume_weights_training=one", "datamodule.n_samples=200", *SMALL[:2])
     assert refused.returncode == 2
-    assert "weights of task=regression, this run is of task=classification" in refused.stderr
+    assert "model.safetensors holds a regression's weights, this run is of task=classification" in refused.stderr
 
 
 @pytest.fixture

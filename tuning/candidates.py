@@ -10,6 +10,7 @@ import psutil
 from tuning.arms import Arm
 from tuning.course import Course
 from utils.configuration import option
+from utils.words import images_a_second
 
 BUSIEST = 10.0  # times the CPU-seconds
 
@@ -87,7 +88,7 @@ def figures_of(one: Candidate) -> str:
     """Its figures in words."""
     if one.refused:
         return one.refused
-    speed = f"{one.images_per_s:,.0f} images/s"
+    speed = images_a_second(one.images_per_s)
     if math.isfinite(one.loss):
         return f"validation loss {one.loss:.3g}, {speed}"
     return f"too slow, {speed}" if one.too_slow else speed

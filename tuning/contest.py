@@ -22,6 +22,7 @@ from tuning.space import Compose
 from utils.build import build, settings
 from utils.configuration import digest
 from utils.log import first_line
+from utils.words import images_a_second
 
 ETA = 3  # one in so many goes on to the next round
 PROBED_STEPS = 3
@@ -73,7 +74,7 @@ class Contest:
         task.net.zero_grad()
         per_image = (time.monotonic() - began) / len(few)
         epochs = self.clock.left / max(per_image * data.sizes["train"], 1e-9)
-        return f"too slow, {1 / per_image:,.0f} images/s" if epochs < HOPELESS and self.prepared else ""
+        return f"too slow, {images_a_second(1 / per_image)}" if epochs < HOPELESS and self.prepared else ""
 
     def vary(self, one: Candidate, best: Candidate) -> None:
         """The same network in the same mode, on data of its own."""

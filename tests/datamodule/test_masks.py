@@ -88,8 +88,10 @@ def test_classes_in_no_training_mask_are_named_in_a_line_with_the_values_that_oc
     for file in (data.root / "masks").iterdir():
         Image.fromarray(np.asarray(Image.open(file)) * 10).save(file)
     data.prepare()
-    told = "18 of 21 classes are in no training mask: 1, 2, 3, 4, 5 and 13 more; datamodule.values=[0, 10, 20] names"
-    assert [one.message for one in caplog.records] == [f"{told} those that occur"]
+    told = (
+        "18 of 21 classes are in no training mask: 1, 2, 3, 4, 5 and 13 more; datamodule.values=[0,10,20] makes a class"
+    )
+    assert [one.message for one in caplog.records] == [f"{told} of each that occurs"]
 
 
 def spoil_size(root):

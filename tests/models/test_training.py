@@ -3,9 +3,11 @@
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from torch import nn
 
 from datamodule.digits import Digits
 from models import training
+from models.regression import Regression
 from models.runs import Run
 from models.settings import TrainerSettings
 from utils.configuration import plain
@@ -53,3 +55,13 @@ def test_a_run_that_goes_on_with_too_little_memory_keeps_what_it_has(config, tmp
     monkeypatch.setattr(Digits, "prepare", too_large)
     with pytest.raises(ValueError, match="out of memory at datamodule.batch_size=64.*resume_weights_training="):
         training.train(config, Run(tmp_path / "run"), resume=True, parts=training.Parts(data=Digits()))
+
+
+def test_a_regression_does_not_start_from_the_checkpoint_of_a_classification(tmp_path):
+    """Of an unfinished run, which has no model.json beside its checkpoints."""
+    net, file = nn.Linear(2, 1), tmp_path / "last.ckpt"
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, file)
+    task = Regression(["R2Score"], 1, net, nn.MSELoss(), optimizer=None, schedule=None, seed=0)
+    told = rf"{file} holds no regression's weights, this run is of task=regression; a regression starts from a"
+    with pytest.raises(ValueError, match=told):
+        training._start_from_weights({"resume_weights_training": str(file), "logs": ""}, task)
