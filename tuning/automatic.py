@@ -62,6 +62,7 @@ class Automatic:
         """The complete configuration, its time what is left, and the data that it is about, already prepared."""
         prepare_torch(settings(TrainerSettings, self.base["trainer"], "trainer."))
         chosen = self._look()
+        self._warn_of_too_little()
         best = self._network(chosen)
         best = self._augmentation(best)
         assert best.course is not None
@@ -91,6 +92,16 @@ class Automatic:
         why = f"{len(inventory.classes)} classes, the largest has {ratio:.1f} times the images of the smallest"
         self._say("sampling", chosen, why)
         return ["datamodule.weighted_sampling=true", "datamodule.power=0.5"] if ratio > UNEVEN else []
+
+    def _warn_of_too_little(self) -> None:
+        """Before the first short training, from what starting took and reporting will take."""
+        spent_s, report_s = self.clock.spent, REPORT_S * self.clock.slowness
+        if (enough := enough_s(spent_s, report_s, self.wanted)) > self.clock.total:
+            log.warning(
+                f"trainer.max_time={self.base['trainer']['max_time']} is little: {spent_s:.0f} s went into starting, "
+                f"{self.wanted.choosing_share * self.clock.total:.0f} s are for choosing, {report_s:.0f} s for "
+                f"evaluation and report; give {span(2 * enough)} or more"
+            )
 
     def _network(self, chosen: list[str]) -> Candidate:
         """Networks and image sizes, measured, then compared at equal time."""
@@ -196,6 +207,12 @@ class Automatic:
         sizes = best.course.data.sizes
         judged_s = 1.5 * (sizes["val"] + sizes["test"]) / best.images_per_s
         return REPORT_S * self.clock.slowness + REPORT_SHARE * self.clock.total + judged_s
+
+
+def enough_s(spent_s: float, report_s: float, wanted: AutomaticSettings) -> float:
+    """The least time in which networks are still compared, and half of what choosing leaves is trained."""
+    compared = spent_s / (PREPARED_BY * wanted.networks_share)
+    return max(compared, (spent_s + report_s) / ((1 - wanted.choosing_share) / 2 - REPORT_SHARE))
 
 
 def worth_trying(augmentations: Sequence[str], epochs: float) -> Sequence[str]:

@@ -30,8 +30,13 @@ class AutomaticSettings:
         for key in SHARES:
             if not 0 < getattr(self, key) < 1:
                 raise ValueError(f"auto.{key}={getattr(self, key)}: use a share of the time, above 0 and below 1")
-        if sum(getattr(self, key) for key in SHARES) > 0.8:
+        if self.choosing_share > 0.8:
             raise ValueError(f"{' + '.join(f'auto.{key}' for key in SHARES)} leave less than 0.2 of the time to train")
+
+    @property
+    def choosing_share(self) -> float:
+        """Of the time, all choices together."""
+        return float(sum(getattr(self, key) for key in SHARES))
 
 
 def of_automatic(config: Config) -> AutomaticSettings | None:

@@ -10,7 +10,7 @@ import yaml
 
 from models.runs import Run
 from models.training import refuse_unchosen
-from tuning.automatic import Automatic, worth_trying
+from tuning.automatic import Automatic, enough_s, worth_trying
 from tuning.automatic_settings import AutomaticSettings, of_automatic
 from tuning.verdicts import Verdict, sections, write
 from utils.configuration import composed
@@ -69,19 +69,26 @@ def test_a_mistake_is_refused_in_words(line):
         of_automatic(composed(list(line)))
 
 
-def test_what_is_auto_is_chosen_within_the_time_and_nothing_is_left_open(places, tmp_path):
+def test_what_is_auto_is_chosen_within_the_time_and_nothing_is_left_open(places, tmp_path, caplog):
     line = [*LITTLE, *places, "trainer.max_time=00:00:00:10", "trainer.accelerator=cpu", "models=simple_cnn",
             "models.num_filters=4", "models.blocks=1", "datamodule.n_samples=200", "auto.augmentations=[strong]",
             "datamodule.batch_size=auto", "optimizers=sgd", "optimizers.lr=auto"]  # fmt: skip
     given = [override.partition("=")[0] for override in line]
     base = composed(line)
     automatic = Automatic(base, Run(tmp_path), lambda further: composed(line, further), given, of_automatic(base))
-    automatic.clock.started = time.time()
+    automatic.clock.started = time.time() - 1
     config, _ = automatic.decide()
+    assert "trainer.max_time=00:00:00:10 is little: 1 s went into starting, 5 s are for choosing" in caplog.text
     refuse_unchosen(config)
     assert config["optimizers"]["name"] == "sgd" and isinstance(config["datamodule"]["batch_size"], int)
     why = {told.what: told.why for told in automatic.told}
     assert re.fullmatch(r"[\d,]+ images/s", why["augmentation"])
+
+
+def test_a_time_is_enough_where_networks_are_compared_and_half_of_what_choosing_leaves_is_trained():
+    wanted = AutomaticSettings(networks=["a"], sizes=[32], augmentations=["none"])
+    assert enough_s(12.0, 1.0, wanted) == pytest.approx(100)
+    assert enough_s(1.0, 25.5, wanted) == pytest.approx(100)
 
 
 def test_augmentations_that_pay_late_are_left_out_of_a_short_training_unless_they_are_all():
@@ -111,4 +118,4 @@ def test_the_report_repeats_the_verdicts(tmp_path):
 
 def test_shares_have_defaults_that_leave_most_of_the_time():
     wanted = AutomaticSettings(networks=["a"], sizes=[32], augmentations=["none"])
-    assert wanted.networks_share + wanted.augmentations_share + wanted.optimizers_share < 0.5
+    assert wanted.choosing_share < 0.5
