@@ -13,6 +13,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodule.batches import Batch
 from datamodule.data import ImageData
 from models.distillation import Distillation, softmax_distance
+from models.named_metrics import counting
 from models.scores import Evaluation, Task, Temperature
 from utils.signature import nearest
 
@@ -72,7 +73,8 @@ class ImageTask(pl.LightningModule):
             loss = self.distill.loss(loss, batch.image, logits, self.distance)
         self._add_loss(loss.detach().float(), len(batch.image), stage)
         if stage == "val":
-            self.metrics.update(self.prediction(logits), self.truth(batch.target))
+            with counting():
+                self.metrics.update(self.prediction(logits), self.truth(batch.target))
         return {"loss": loss, "logits": logits.detach()}
 
     def loss_of(self, logits: Tensor, batch: Batch, stage: str) -> Tensor:

@@ -1,7 +1,10 @@
 import pytest
 import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.segmentation import pixel_confusion
+from datamodule.batches import Batch
+from models.segmentation import Segmentation, pixel_confusion
 from models.segmenters import build_segmenter
 
 SMALL = {"encoder": "test_resnet", "encoder_depth": 3, "decoder_channels": [8, 8, 8], "pretrained": False}
@@ -29,3 +32,31 @@ def test_a_name_that_no_library_has_is_refused():
         build_segmenter("unet", **shape, **{**SMALL, "encoder": "resnet19"})
     with pytest.raises(ValueError, match=r"lower models.encoder_depth"):
         build_segmenter("unet", **{**shape, "height": 4, "width": 4}, **SMALL)
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor holds that is made meanwhile."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        self.count = max(self.count, made.numel() if isinstance(made, torch.Tensor) else 0)
+        return made
+
+
+def test_validation_counts_without_a_table_of_pixels_by_pairs_of_classes():
+    """torchmetrics makes one, of 2,097,152 numbers here, where deterministic algorithms are asked for, as they are."""
+    target = torch.randint(64, (2, 16, 16))
+    logits = nn.functional.one_hot(target, 64).movedim(3, 1).float()
+    task = Segmentation(["JaccardIndex"], 64, nn.CrossEntropyLoss(), net=nn.Identity(), optimizer=None, schedule=None,
+                        seed=0)  # fmt: skip
+    torch.use_deterministic_algorithms(True)
+    try:
+        with Largest() as largest:
+            task.step(Batch(logits, target, torch.arange(2), -1, 0), 0, "val")
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert task.metrics.compute()["val/jaccard_index"] == 1
+    assert largest.count == logits.numel()
