@@ -65,9 +65,11 @@ class Found:
         steps = many(first.curve.steps, "step")
         figure = "training" if self.rule == PLAIN_RULE else "validation"
         smoothed = "" if first.arm == self.winner else f"; between them, as a parabola has it, {self.winner}"
+        late = sum(one.curve.dropped == OUT_OF_TIME and one.round == 1 for one in self.ranked)
+        arms = many(len(self.ranked), "arm") + (f", {late} of them not tried for want of time" if late else "")
         return (
             f"{first.arm} has the lowest {figure} loss, {first.loss:.4g} after {steps}{next_best}"
-            f"{smoothed} ({len(self.ranked)} arms, rounds: {first.round}, {self.seconds:.1f} s)"
+            f"{smoothed} ({arms}, rounds: {first.round}, {self.seconds:.1f} s)"
         )
 
 
@@ -91,7 +93,7 @@ def search(
         left = [one.arm for one in _best(now)][: round_.arms] if number > 1 else list(arms)
         if number > 1 and len(left) < 2:
             break
-        log.info("round %d: %d arms for %d steps each", number, len(left), round_.length)
+        log.info("round %d: %s for %s each", number, many(len(left), "arm"), many(round_.length, "step"))
         now, best_state = trained(trainings, left, round_.length, number, rules, deadline)
         if number > 1 and best_state is None:
             log.info("no arm of round %d is done within the time: the one before it decides", number)

@@ -19,17 +19,16 @@ BEST_SHARE = 4  # one trial in so many is drawn as one of the best
 
 
 def history_chart(study: Study) -> Chart:
-    """Each trial's main objective, and the best so far."""
+    """Each trial's main objective, and the best so far of those that keep the constraints."""
     goal = study.goal
     found = [(trial.number + 1, trial, trial.costs(goal)[0]) for trial in study.ended if trial.curve]
     found = [one for one in found if not math.isnan(one[2])]
     whole = [one for one in found if one[1].state == "complete"]
     others = [one for one in found if one[1].state != "complete"]
-    best = np.minimum.accumulate([cost for *_, cost in found]).tolist()
+    kept = [(number, cost) for number, trial, cost in found if goal.is_kept(trial.best(goal))]
+    best = np.minimum.accumulate([cost for _, cost in kept]).tolist()
     series = (
-        Series(
-            "best so far", [number for number, *_ in found], [goal.main.told(cost) for cost in best], "accent", "line"
-        ),
+        Series("best so far", [number for number, _ in kept], [goal.main.told(cost) for cost in best], "accent"),
         _points("complete", whole, study, "val"),
         _points("stopped", others, study, "train"),
     )

@@ -63,7 +63,8 @@ class Goal:
 
     @property
     def figures(self) -> list[str]:
-        return [one.figure for one in self.objectives] + [one.figure for one in self.constraints]
+        """Of the objectives, then of the constraints, each once."""
+        return list(dict.fromkeys([one.figure for one in self.objectives] + [one.figure for one in self.constraints]))
 
     def costs(self, figures: Figures) -> list[float]:
         return [objective.cost(figures) for objective in self.objectives]

@@ -116,24 +116,23 @@ def _note(study: Study) -> str:
 
 def _table(study: Study) -> Table:
     keys = [parameter.key for parameter in study.problem.parameters]
-    objectives = [one.figure for one in study.goal.objectives]
     columns = (
         Column("Trial", "count"),
         Column("State"),
         Column("Epochs", "count"),
-        *(Column(name, "number") for name in objectives),
+        *(Column(name, "number") for name in study.goal.figures),
         *(Column(key.rpartition(".")[2]) for key in keys),
     )
     ranked = study.ranked()
     rest = [trial for trial in study.ended if trial not in ranked]
-    return Table(columns, tuple(_cells(study, trial, objectives, keys) for trial in ranked + rest))
+    return Table(columns, tuple(_cells(study, trial, keys) for trial in ranked + rest))
 
 
-def _cells(study: Study, trial: Trial, objectives: Sequence[str], keys: Sequence[str]) -> tuple[Cell, ...]:
+def _cells(study: Study, trial: Trial, keys: Sequence[str]) -> tuple[Cell, ...]:
     figures = trial.best(study.goal)
     values = [spelt(trial.values[key]) if key in trial.values else None for key in keys]
     told = trial.error.splitlines()[0] if trial.error else trial.state
-    return (trial.number + 1, told, trial.epochs, *(figures.get(name) for name in objectives), *values)
+    return (trial.number + 1, told, trial.epochs, *(figures.get(name) for name in study.goal.figures), *values)
 
 
 def _facts(study: Study) -> Facts:

@@ -25,7 +25,7 @@ from tuning.settings import Searcher as Name
 from tuning.space import Parameter, Value, Values
 from tuning.surrogate import promising
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # its hints of packages are not for who searches
 STARTUP = 5  # trials by chance before a model of the space is believed
 FEWEST, MOST = 8, 200  # trials whose curves are modelled; of more the latest, the time grows with their cube
 ENOUGH = 12  # trials at one epoch to be compared there

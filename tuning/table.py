@@ -62,18 +62,23 @@ def table(study: "Study", most: int = MOST_ROWS) -> Table:
     running = [trial for trial in study.trials if trial.state == "running"]
     failed = sum(trial.state == "failed" for trial in study.trials)
     told = f"{len(study.ended)} of {many(study.wanted, 'trial')}" + (f", {failed} failed" if failed else "")
-    found = Table("trial", "state", "epoch", *(one.figure for one in study.goal.objectives), "values", title=told)
+    found = Table("trial", "state", "epoch", *study.goal.figures, "values", title=told)
     for trial in running + study.ranked()[: max(0, most - len(running))]:
         found.add_row(*row(study, trial), style="bold" if trial is study.best() else None)
     return found
 
 
 def row(study: "Study", trial: Trial) -> list[str]:
-    """A trial in words: number, state, epochs, objectives, values or its error."""
+    """A trial in words: number, state, epochs, figures that are asked for, values or its error."""
     figures = trial.best(study.goal)
-    shown = [f"{figures[one.figure]:.4f}" if one.figure in figures else "–" for one in study.goal.objectives]
+    shown = [_figure(figures[name]) if name in figures else "–" for name in study.goal.figures]
     words = trial.error.splitlines()[0] if trial.error else values_told(trial.values)
     return [f"{trial.number + 1:>3}", f"{trial.state:8}", f"{trial.epochs:>3}/{study.problem.epochs}", *shown, words]
+
+
+def _figure(value: float) -> str:
+    """In four places, as losses need them; of parameters none."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def values_told(values: dict[str, Value]) -> str:

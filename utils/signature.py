@@ -27,11 +27,12 @@ class Signature:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """A half sentence that helps after a misspelt name: the closest known ones, or MOST_NAMED of all if none is."""
+    known = sorted(set(known))
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
     more = f" and {len(known) - MOST_NAMED:,} more" if len(known) > MOST_NAMED else ""
-    return f"known are: {', '.join(sorted(known)[:MOST_NAMED])}{more}"
+    return f"known are: {', '.join(known[:MOST_NAMED])}{more}"
 
 
 def problems(target: str, arguments: Mapping[str, Any], signature: Signature) -> list[str]:

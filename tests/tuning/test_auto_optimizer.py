@@ -204,6 +204,12 @@ def test_where_the_time_cuts_a_round_off_what_it_did_compare_decides_else_the_on
     assert found.ranked[0].arm == found.winner
 
 
+def test_arms_that_the_time_left_out_are_counted_in_the_verdict():
+    losses = {name: [0.5, 0.5] for name in FOUR}
+    found = search(Written(losses, dict.fromkeys(FOUR[1:], OUT_OF_TIME)), contestants(*FOUR), LONG, RULES)
+    assert "(4 arms, 3 of them not tried for want of time, rounds: 1" in found.why
+
+
 def test_no_time_at_all_is_an_error():
     losses = {name: [0.5, 0.5] for name in FOUR}
     with pytest.raises(ValueError, match="max_training_time is too short"):

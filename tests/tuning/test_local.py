@@ -13,11 +13,13 @@ from models.interruption import Interrupted, status
 from models.runs import Run
 from models.training import BATCH_SIZE
 from tuning import local
+from tuning.charts import history_chart
 from tuning.orders import Ending, Order
 from tuning.records import Journal
 from tuning.results import best_told, write_results
 from tuning.search import _told
 from tuning.study import Study
+from tuning.table import row
 from tuning.trial import run_trial
 from utils.configuration import composed
 
@@ -160,6 +162,9 @@ def test_where_no_trial_keeps_the_constraints_the_nearest_is_best_and_all_say_so
     assert caplog.messages == [words]
     ended(study, Ending({"parameters": 5.0}), accuracy=0.1)
     assert study.best().number == 2 and study.unkept == ""
+    best, *_ = history_chart(study).series
+    assert (best.name, list(best.x), list(best.y)) == ("best so far", [3], [0.1])  # not what breaks a limit
+    assert row(study, study.trials[0])[3:5] == ["0.9000", "40.0000"]
 
 
 def test_a_figure_that_is_no_number_is_null_in_json(problem, tmp_path):

@@ -177,4 +177,4 @@ def test_a_grid_is_tried_in_an_order_of_the_seed_so_that_a_part_of_it_is_no_corn
 
 
 def test_optuna_says_nothing_of_its_own():
-    assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    assert optuna.logging.get_verbosity() == optuna.logging.ERROR
