@@ -7,5 +7,5 @@ def many(count: int, noun: str) -> str:
 
 
 def images_a_second(rate: float) -> str:
-    """1 image/s, 1,570 images/s."""
-    return f"{many(round(rate), 'image')}/s"
+    """0.04 images/s, 1 image/s, 1,570 images/s."""
+    return f"{many(round(rate), 'image')}/s" if rate > 0.9 else f"{rate:.1g} images/s"

@@ -53,6 +53,11 @@ def picture(**words):
     return Picture(np.zeros((8, 8, 1), np.uint8), **words)
 
 
+def test_each_line_of_a_fact_is_one_on_the_page():
+    page = Page(render("Title", [Section("", (Facts("", {"refused": "int8: slow\n         fp16: no GPU"}),))]))
+    assert len(page.of("br")) == 1 and "slow\n" not in page.text and "fp16: no GPU" in page.text
+
+
 def test_the_page_and_a_picture_of_each_chart_are_written(tmp_path):
     page = write_report(tmp_path / "report", "Title", [Section("Curves", (Charts((chart(), chart("other"))),))])
     assert page == tmp_path / "report" / "index.html"
