@@ -29,6 +29,7 @@ from tuning.candidates import (
     parameters,
     sized,
     span,
+    told_beside,
 )
 from tuning.contest import Contest
 from tuning.course import Config, Course
@@ -137,6 +138,8 @@ class Automatic:
     def _networks(self) -> list[tuple[str, list[str]]]:
         if "models" in self.fixed:
             return [("the given network", [])]
+        if self.base["task"]["kind"] == "masks" and "auto.networks" not in self.fixed:
+            return [("the task's network", [])]  # those of auto.networks answer once for an image
         return [(name, [f"models={name}"]) for name in self.wanted.networks]
 
     def _sizes(self) -> list[int | None]:
@@ -153,8 +156,7 @@ class Automatic:
         for one in found:
             self.contest.vary(one, best)
         chosen = self.contest.best_of([one for one in found if not one.refused], self.wanted.augmentations_share)
-        rest = [f"{one.name}: {figures_of(one)}" for one in found if one is not chosen]
-        self._say("augmentation", chosen.name, "; ".join([figures_of(chosen), *rest]))
+        self._say("augmentation", chosen.name, told_beside(chosen, found))
         return chosen
 
     def _batch_size(self, course: Course) -> None:

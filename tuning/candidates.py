@@ -94,6 +94,13 @@ def figures_of(one: Candidate) -> str:
     return f"too slow, {speed}" if one.too_slow else speed
 
 
+def told_beside(chosen: Candidate, found: Sequence[Candidate]) -> str:
+    """Its figures and those of the others; that they say nothing of it where none was trained."""
+    others = [f"{one.name}: {figures_of(one)}" for one in found if one is not chosen]
+    untold = ["no time to compare them"] if others and not math.isfinite(chosen.loss) else []
+    return "; ".join([*untold, figures_of(chosen), *others])
+
+
 def span(seconds: float) -> str:
     """ "DD:HH:MM:SS", at least a second."""
     whole = max(1, int(seconds))

@@ -85,6 +85,19 @@ def test_what_is_auto_is_chosen_within_the_time_and_nothing_is_left_open(places,
     assert re.fullmatch(r"[\d,]+ images/s", why["augmentation"])
 
 
+@pytest.mark.parametrize(("given", "names"), [
+    ((), ["the task's network"]),
+    (("auto.networks=[unet,timm]",), ["unet", "timm"]),
+    (("models=unet",), ["the given network"]),
+])  # fmt: skip
+def test_a_segmentation_is_trained_with_a_network_that_answers_for_pixels(tmp_path, given, names):
+    line = ["experiment=auto", "trainer.max_time=00:00:01:00", "task=segmentation", "datamodule=masks",
+            "datamodule.root=masks", *given]  # fmt: skip
+    base, keys = composed(line), [override.partition("=")[0] for override in line]
+    automatic = Automatic(base, Run(tmp_path), lambda further: composed(line, further), keys, of_automatic(base))
+    assert [name for name, _ in automatic._networks()] == names
+
+
 def test_a_time_is_enough_where_networks_are_compared_and_half_of_what_choosing_leaves_is_trained():
     wanted = AutomaticSettings(networks=["a"], sizes=[32], augmentations=["none"])
     assert enough_s(12.0, 1.0, wanted) == pytest.approx(100)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tuning.candidates import Candidate, Clock, figures_of, nearest_to_usable, sized, span
+from tuning.candidates import Candidate, Clock, figures_of, nearest_to_usable, sized, span, told_beside
 
 
 def test_of_networks_that_break_a_limit_the_nearest_is_named_else_the_first():
@@ -20,6 +20,14 @@ def test_a_candidate_is_told_by_what_stopped_it_or_by_its_loss():
     assert figures_of(Candidate("a", [], loss=0.25)) == "validation loss 0.25, 0 images/s"
     assert figures_of(Candidate("a", [])) == "0 images/s"  # the only one there is
     assert figures_of(Candidate("a", [], too_slow=True)) == "too slow, 0 images/s"
+
+
+def test_candidates_that_there_was_no_time_to_train_are_not_told_as_compared():
+    first, second = Candidate("none", []), Candidate("digits", [])
+    assert told_beside(first, [first, second]) == "no time to compare them; 0 images/s; digits: 0 images/s"
+    first.loss = 0.25
+    assert told_beside(first, [first, second]) == "validation loss 0.25, 0 images/s; digits: 0 images/s"
+    assert told_beside(second, [second]) == "0 images/s"
 
 
 def test_the_time_counts_from_the_start_of_the_process():
