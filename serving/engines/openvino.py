@@ -47,16 +47,17 @@ class OpenVino(Maker):
         """bf16 is float32's graph, computed with otherwise and kept in half the bytes; int8 is quantised from it."""
         import openvino
 
-        from serving.engines.openvino_files import converted, quantised
+        from serving.engines.openvino_files import converted, quantised, save_in_half
 
         if self.type == "fp32":
             openvino.save_model(converted(source), folder / FILE, compress_to_fp16=False)
             return
         plain = kept(replace(self, type="fp32"), source) / FILE
         model = openvino.Core().read_model(plain)
-        if self.type == "int8":
-            model = quantised(model, source)
-        openvino.save_model(model, folder / FILE, compress_to_fp16=self.type == "bf16")
+        if self.type == "bf16":
+            save_in_half(model, folder / FILE)
+        else:
+            openvino.save_model(quantised(model, source), folder / FILE, compress_to_fp16=False)
 
     def load(self, source: Source, folder: Path) -> Engine:
         import openvino

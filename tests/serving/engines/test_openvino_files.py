@@ -7,7 +7,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from serving.engines.openvino_files import _quantised, converted, distances, quantised
+from serving.engines.openvino_files import _quantised, converted, distances, quantised, save_in_half
 
 
 def test_int8_has_the_ranges_whose_answers_are_nearer_to_the_models(source, digits):
@@ -31,3 +31,16 @@ def test_answers_for_pixels_are_compared_image_by_image():
         assert tracemalloc.get_traced_memory()[1] < 40 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_graph_in_half_its_bytes_keeps_a_unit_that_half_precision_cannot_hold(tmp_path):
+    """Years and prices: float16 ends at 65,504, and knows no year with a fraction."""
+    weights = np.random.default_rng(0).normal(size=(100, 100)).astype(np.float32)
+    numbers = ops.parameter([1, 100], np.float32)
+    means = np.float32([[1990.3, 250_000.0] * 50])
+    priced = ops.add(ops.matmul(numbers, weights, False, False), means)
+    file, given = tmp_path / "model.xml", np.zeros((1, 100), np.float32)
+    save_in_half(openvino.Model([priced], [numbers]), file)
+    exact = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert (exact([given])[0] == means).all()
+    assert file.with_suffix(".bin").stat().st_size < 1.1 * weights.nbytes / 2
