@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
@@ -14,6 +13,7 @@ from active.state import calibrated
 from active.strategies.strategy import Strategy
 from active.view import UNLABELLED, Array, View, unit
 from datamodule.pool import PoolData
+from models.draws import draws_aside
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class ActiveLearning(Callback):
         if epoch % self.every_n_epochs or len(self.labels) >= self.budget:
             return
         data, training = _pool(trainer), pl_module.training
-        with torch.random.fork_rng(devices=[]):
+        with draws_aside(pl_module.device):
             self._ask(data, pl_module.net, epoch)
         pl_module.train(training)
         data.relabel(self.labels)

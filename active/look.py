@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from active.view import Array
 from datamodule.data import ImageData
 from datamodule.inventory import Rows
+from models.draws import draws_aside, seed_draws
 from models.inference import ready
 from models.task import step_seed
 
@@ -48,7 +49,7 @@ def draws_of(net: nn.Module, data: ImageData, rows: Rows, count: int, seed: int)
 def _over(net: nn.Module, answer: Callable[[Tensor], Tensor], data: ImageData, rows: Rows, seed: int = 0) -> Array:
     device = next(net.parameters()).device
     loader = data.rows_dataloader(rows, "looked at")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with draws_aside(device):
+        seed_draws(seed, device)
         found = [answer(batch.image).float().flatten(1).cpu() for batch in ready(data, loader, device)]
     return torch.cat(found).numpy()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from datamodule.data import ImageData
 from datamodule.inventory import Rows
 from datamodule.statistics import spread_out
+from models.draws import draws_aside, seed_draws
 from models.inference import SAMPLED, ready
 from models.speed import Bench, Speed, choose, spelt
 
@@ -56,8 +57,8 @@ def train_without_labels(
     """
     images = _images(net, data, rows)
     draw = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with draws_aside(_device(net)):
+        seed_draws(seed, _device(net))
         if hasattr(net, "prepare"):
             net.prepare(images[spread_out(np.arange(len(images)), SAMPLED)].to(_device(net)))  # type: ignore[operator]
         projected = speed.apply(Projected(net, images[:2].to(_device(net))))
@@ -106,7 +107,7 @@ def make_optimizer(net: nn.Module) -> torch.optim.Optimizer:
 def fastest(net: nn.Module, data: ImageData, rows: Rows, epochs: int) -> Speed:
     """How `train_without_labels` runs fastest here, by a few steps on copies of the network."""
     image = _images(net, data, rows[:BATCH_SIZE]).to(_device(net))
-    with torch.random.fork_rng(devices=[]):
+    with draws_aside(image.device):
         projected = Projected(net, image)
     bench = Bench(projected, lambda answer, _: contrast(answer), make_optimizer, image.repeat(2, 1, 1, 1),
                   torch.zeros(2 * len(image)))  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.draws import draws_aside
 from utils.words import many
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Bench:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            with torch.random.fork_rng(devices=[self.image.device] if self.image.device.type == "cuda" else []):
+            with draws_aside(self.image.device):
                 return self._measure(Speed(mode), threads)
         finally:
             torch.set_num_threads(before)

@@ -13,6 +13,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodule.batches import Batch
 from datamodule.data import ImageData
 from models.distillation import Distillation, softmax_distance
+from models.draws import seed_draws
 from models.named_metrics import counting
 from models.scores import Evaluation, Task, Temperature
 from utils.signature import nearest
@@ -141,12 +142,7 @@ class ImageTask(pl.LightningModule):
 
     def seed_step(self, epoch: int, batch_idx: int, rank: int = 0) -> None:
         """Sets what dropout and the like draw from in this step."""
-        seed = step_seed(self.seed, epoch, batch_idx, rank)
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would visit every kind of device, 0.9 ms a step
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
+        seed_draws(step_seed(self.seed, epoch, batch_idx, rank), self.device)
 
     def on_train_epoch_start(self) -> None:
         self.loss_sums["train"] = torch.zeros(2)

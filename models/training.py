@@ -62,6 +62,8 @@ def train(config: Config, run: Run, resume: bool = False, parts: Parts = Parts()
             fitted = _fit(config, run, resume, parts)
             break
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if "does not have a deterministic implementation" in str(error):
+                raise ValueError(f"{str(error).partition(',')[0]} here: set trainer.deterministic=warn") from error
             if not _is_out_of_memory(error):
                 raise
             if resume:
@@ -263,7 +265,8 @@ def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, da
     batch = example(data, device_of(limits))
     usual = torch.get_num_threads()
     threads = [usual] if limits.threads or usual == 1 or batch.image.device.type != "cpu" else [1, usual]
-    bench = Bench(task.net, task.loss, build(stand_in(config, "optimizers")), batch.image, batch.target)
+    loss = copy.deepcopy(task.loss).to(batch.image.device)
+    bench = Bench(task.net, loss, build(stand_in(config, "optimizers")), batch.image, batch.target)
     best, table = choose(bench, limits.max_epochs * data.steps_per_epoch(), threads)
     log.info(spelt(best, table))
     return {"speed": best.mode, "threads": best.threads}

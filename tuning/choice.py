@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from datamodule.data import ImageData
+from models.draws import draws_aside
 from models.inference import example
 from models.runs import Run
 from models.settings import TrainerSettings
@@ -35,7 +36,7 @@ class Choice:
     def __call__(self, config: Config, run: Run, task: ImageTask, data: ImageData) -> None:
         given, rules = of_choice(config["optimizers"])
         device = device_of(settings(TrainerSettings, config["trainer"], "trainer."))
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with draws_aside(device):
             if config["datamodule"]["batch_size"] == "auto":
                 _choose_batch_size(config, task, data, device)
             if rules.replay or "auto" in (given.option, config["optimizers"].get("lr")):

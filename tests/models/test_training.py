@@ -65,3 +65,25 @@ def test_a_regression_does_not_start_from_the_checkpoint_of_a_classification(tmp
     told = rf"{file} holds no regression's weights, this run is of task=regression; a regression starts from a"
     with pytest.raises(ValueError, match=told):
         training._start_from_weights({"resume_weights_training": str(file), "logs": ""}, task)
+
+
+def test_what_cannot_be_repeated_exactly_is_refused_with_the_way_out(config, tmp_path):
+    class Unpooled(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, image):
+            smaller, places = nn.functional.max_pool2d(image, 2, return_indices=True)
+            return self.net(nn.functional.max_unpool2d(smaller, places, 2))
+
+    made = training.make_net
+    config["trainer"] |= {"speed": "fp32", "threads": 1, "max_epochs": 1}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(ValueError, match="max_unpool.* here: set trainer.deterministic=warn$"),
+    ):
+        patch.setattr(training, "make_net", lambda *given: Unpooled(made(*given)))
+        training.train(
+            config, Run(tmp_path / "run"), parts=training.Parts(data=Digits(cache_dir=str(tmp_path), n_samples=200))
+        )
