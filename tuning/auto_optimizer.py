@@ -2,7 +2,8 @@
 
 All arms start from the same weights and see the same batches in the same order. Each round trains every arm that is
 left from the start under a complete schedule of the round's length, since optimizers change places while a rate decays
-(Wen et al. 2025, arXiv:2509.02046), and judges it by validation loss.
+(Wen et al. 2025, arXiv:2509.02046), and judges it by validation loss. After the last one the leader's neighbouring rates
+are tried again, as long as it was.
 """
 
 import logging
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 Trainings = Callable[[Sequence[Arm], int, float], Iterator[tuple[Curve, State]]]
 WARM_UP_STEPS, PROBED_STEPS = 2, 6  # a time is turned into steps by these
 HIGHEST = 3.0
+BESIDE = 2  # rates next to the leader's
 JUDGING = 1.4  # what validations add to a round's time, at most
 
 
@@ -101,8 +103,30 @@ def search(
         tried, state = tried + now, best_state or state
     if state is None:
         raise _none_trains(tried)
-    winner = _best([one for one in tried if one.round == tried[-1].round])[0].arm
-    return Found(winner, state, tuple(tried), rules.rule, time.monotonic() - started)
+    while left := _beside(_leader(tried), arms, tried):
+        last = tried[-1]
+        log.info("%s again, for %s each", " and ".join(map(str, left)), many(last.curve.steps, "step"))
+        now, best_state = trained(trainings, left, last.curve.steps, last.round, rules, deadline)
+        if min(one.loss for one in now) < _leader(tried).loss:
+            state = best_state
+        tried += now
+    return Found(_leader(tried).arm, state, tuple(tried), rules.rule, time.monotonic() - started)
+
+
+def _leader(tried: Sequence[Tried]) -> Tried:
+    return _best([one for one in tried if one.round == tried[-1].round])[0]
+
+
+def _beside(leader: Tried, arms: Sequence[Arm], tried: Sequence[Tried]) -> list[Arm]:
+    """The leader's optimizer at the rates next to its own that fell behind in a shorter round, if they trained there.
+
+    The best rate of a short training is not that of a long one, by more in one network than in another.
+    """
+    own = sorted((arm for arm in arms if arm.name == leader.arm.name), key=lambda arm: arm.lr)
+    place = own.index(leader.arm)
+    last = [one.arm for one in tried if one.round == leader.round]
+    failed = [one.arm for one in tried if one.curve.dropped and one.curve.dropped != OUT_OF_TIME]
+    return [arm for arm in own[max(0, place - 1) : place + 2] if arm not in last and arm not in failed]
 
 
 def in_turn(
@@ -153,7 +177,7 @@ def planned(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: 
         return [Round(len(arms), min(longest) if len(longest) > 1 else max(1, int(cost / len(arms))))]
     if len(longest) > 1:
         return lengthening(len(arms), rules.eta, min(longest))
-    rounds = within(len(arms), rules.eta, cost)
+    rounds = within(len(arms), rules.eta, cost, again=min(BESIDE, rules.rates - 1))
     return rounds if rounds[-1].length <= longest[0] else lengthening(len(arms), rules.eta, longest[0])
 
 

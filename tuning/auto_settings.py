@@ -18,7 +18,7 @@ class SearchSettings:
     then: Literal["restart", "continue"] = "restart"
     rates: int = 3
     eta: int = 3
-    share: float = 2.0
+    share: float = 2.5
     horizon: float = 0.33
     at_once: int | Literal["auto"] = "auto"
     replay: int | None = None

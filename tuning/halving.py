@@ -40,8 +40,12 @@ def lengthening(arms: int, eta: int, longest: int, shortest: int = FEWEST_STEPS)
     return [one for place, one in enumerate(rounds) if place == 0 or one.length > rounds[place - 1].length]
 
 
-def within(arms: int, eta: int, cost: float) -> list[Round]:
-    """The longest rounds whose steps add up to no more than `cost`, but for the fewest steps that tell anything."""
+def within(arms: int, eta: int, cost: float, again: int = 0) -> list[Round]:
+    """The longest rounds whose steps add up to no more than `cost`, but for the fewest steps that tell anything.
+
+    again: arms that train once more as long as the last round, where there is more than one.
+    """
     counts = sizes(arms, eta)
     relative = sum(count / eta**back for count, back in zip(counts, range(len(counts) - 1, -1, -1), strict=True))
+    relative += again if len(counts) > 1 else 0
     return lengthening(arms, eta, max(FEWEST_STEPS, int(cost / relative)))

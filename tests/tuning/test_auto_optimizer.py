@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,33 @@ def test_a_shorter_round_trains_at_a_higher_rate():
     course = Written({name: [0.5, 0.5] for name in FOUR})
     search(course, contestants(*FOUR), LONG, SearchSettings(horizon=0.5))
     assert {(steps, round(rate, 4)) for _, steps, rate in course.calls} == {(30, 0.1732), (90, 0.1)}
+
+
+def at_rates(*rates: float) -> list[Arm]:
+    return [Arm(arm.name, rate, arm.node | {"lr": rate}) for arm in contestants("muon") for rate in rates]
+
+
+class ByRate(Written):
+    """The same of one optimizer, by (rate, round's steps)."""
+
+    def train(self, make, steps, until=None, deadline=0.0):
+        return super().train(partial(make.func, name=f"{make.keywords['lr']:g}", lr=make.keywords["lr"]), steps)
+
+
+def test_rates_beside_the_leaders_are_tried_again_at_full_length_up_to_the_best():
+    losses = {"0.1": [0.2, 0.5], "0.2": [0.3, 0.4], "0.4": [0.6, 0.3], "0.8": [0.7, 0.6], "1.6": [0.8, 0.1]}
+    course = ByRate(losses)
+    found = search(course, at_rates(0.1, 0.2, 0.4, 0.8, 1.6), LONG, RULES)
+    assert [name for name, steps, _ in course.calls if steps == 90] == ["0.1", "0.2", "0.4", "0.8"]
+    assert found.winner.lr == 0.4 and found.state.optimizer == {"of": "0.4"}
+    assert [one.arm.lr for one in found.ranked] == [0.4, 0.2, 0.1, 0.8, 1.6]
+
+
+def test_a_rate_that_did_not_train_is_not_tried_again():
+    losses = {"0.1": [0.2, 0.3], "0.2": [0.1, 0.2], "0.4": [0.6, 0.0], "0.8": [0.7, 0.6]}
+    course = ByRate(losses, {"0.4": "its loss rose"})
+    assert search(course, at_rates(0.1, 0.2, 0.4, 0.8), LONG, RULES).winner.lr == 0.2
+    assert ("0.4", 90) not in [call[:2] for call in course.calls]
 
 
 def test_dropped_arms_never_win_and_where_all_are_the_first_cause_is_told():

@@ -21,6 +21,12 @@ def test_rounds_within_a_cost_use_nearly_all_of_it(arms, cost):
     assert 0.9 * cost < spent < 1.05 * cost or within(arms, 3, cost)[0].length == FEWEST_STEPS
 
 
+def test_what_trains_again_is_within_the_cost():
+    rounds = within(21, 3, 10_000, again=2)
+    assert 9_000 < sum(arms * length for arms, length in rounds) + 2 * rounds[-1].length < 10_500
+    assert within(3, 3, 900, again=2) == [(3, 300)]  # one round has tried them all
+
+
 def test_a_tiny_budget_still_trains_the_fewest_steps_that_tell_anything():
     assert within(21, 3, 10)[0].length == FEWEST_STEPS
 
