@@ -2,7 +2,7 @@
 
 All arms start from the same weights and see the same batches in the same order. Each round trains every arm that is
 left from the start under a complete schedule of the round's length, since optimizers change places while a rate decays
-(Wen et al. 2025, arXiv:2509.02046), and judges it by validation loss. After the last one the leader's neighbouring rates
+(Wen et al. 2025, arXiv:2509.02046), and judges it by validation loss. After the last one the rates beside the leader's
 are tried again, as long as it was.
 """
 
@@ -108,7 +108,7 @@ def search(
         log.info("%s again, for %s each", " and ".join(map(str, left)), many(last.curve.steps, "step"))
         now, best_state = trained(trainings, left, last.curve.steps, last.round, rules, deadline)
         if min(one.loss for one in now) < _leader(tried).loss:
-            state = best_state
+            state = best_state or state
         tried += now
     return Found(_leader(tried).arm, state, tuple(tried), rules.rule, time.monotonic() - started)
 
