@@ -26,7 +26,7 @@ LAST_LINES = 40  # of the output, that tell why a training failed
 LONGEST_LINE = 2000
 MOST_EVENTS = 500  # in one report
 PATIENCE = 30.0  # seconds that a stopped training has to save its state
-NOT_TAKEN = (413, 422)  # states of a report that the server will never take as it is
+NOT_TAKEN = (413, 422)  # states of what the server will never take as it is
 
 
 class Report:

@@ -17,7 +17,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from serving.attempt import Curves, Heart, Process, Report
+from serving.attempt import NOT_TAKEN, Curves, Heart, Process, Report
 from serving.client import Client, Refused, token_from
 from serving.delivery import package_of
 from serving.jobs import LONGEST_ERROR, Late
@@ -26,12 +26,16 @@ from serving.sweeps import allowed
 from serving.version import code_version
 from utils.build import settings
 from utils.configuration import command, plain
+from utils.files import write_whole
 from utils.log import to_terminal
 
 LONGEST_BEAT = 1.0  # seconds between two reports
 NOT_FOUND, ITS_OWN = 404, 500  # the last and all above: a mistake of the server
 PAUSE = 15.0  # seconds before a server that made a mistake is asked again
+PAUSES = [min(2.0**tried, 60.0) for tried in range(64)]  # the same where it was brought a model: an hour in all
+TRAINED = "trained"  # in a run's folder: whose job's it is, until the server finds fault with the model
 DECISION = 600.0  # seconds in which a server verifies and decides
+LOST = "it is no longer this worker's"
 PACK = "+callback.package._target_=serving.packing.Pack"
 
 
@@ -149,18 +153,32 @@ class Worker:
                 print(f"job {job['id']}: {error}", flush=True)
             except (Refused, OSError, ValueError) as error:
                 with suppress(Late, ConnectionError, Refused):  # lost meanwhile, or this worker ends; a claim will tell
-                    self._fail(job, f"{type(error).__name__}: {error}")
+                    if isinstance(error, ConnectionError):  # it was asked for until this worker was stopped
+                        self._end(job, "release")
+                    else:
+                        self._fail(job, f"{type(error).__name__}: {error}")
 
     def _worked(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
         if job["kind"] == "evaluate":
             self._measured(job, heart, report)
             return
         print(f"job {job['id']}: {' '.join(job['overrides'])}", flush=True)
-        folder = self._folder("job", job)
-        if self._ran(self._line(job, folder), folder, job, heart, report):
-            self._deliver(job, folder)
-            if not self.chosen.keep_runs:
-                shutil.rmtree(folder)
+        folder = self._trained(job)
+        if folder is None:
+            folder = self._folder("job", job)
+            if not self._ran(self._line(job, folder), folder, job, heart, report):
+                return
+            write_whole(folder / TRAINED, _identity(job))
+        else:
+            Curves(folder, report).tell()
+            heart.tell()
+        if self._insisted(job, folder, heart) and not self.chosen.keep_runs:
+            shutil.rmtree(folder)
+
+    def _trained(self, job: dict[str, Any]) -> Path | None:
+        """The run of an earlier attempt here, whose model did not reach the server."""
+        found = self._folder("job", job).parent.glob(f"job-{job['id']}-*/{TRAINED}")
+        return next((file.parent for file in found if file.read_text() == _identity(job)), None)
 
     def _folder(self, kind: str, job: dict[str, Any]) -> Path:
         """Of one attempt."""
@@ -177,10 +195,10 @@ class Worker:
             curves.tell()
             if heart.late.is_set():
                 process.kill()
-                raise Late("it is no longer this worker's")
-            if heart.cancelled.is_set() or self._over.is_set():
+                raise Late(LOST)
+            if how := self._ending(heart):
                 process.stop()
-                self._end(job, "stopped" if heart.cancelled.is_set() else "release")
+                self._end(job, how)
                 return False
         curves.tell()
         heart.tell()
@@ -188,6 +206,37 @@ class Worker:
             last = "\n".join(process.last)
             self._fail(job, f"the command ended with status {status}\n{last}")
         return status == 0
+
+    def _ending(self, heart: Heart) -> str | None:
+        """How a job ends before its time: a person cancelled it, or this worker is stopped."""
+        return "stopped" if heart.cancelled.is_set() else "release" if self._over.is_set() else None
+
+    def _insisted(self, job: dict[str, Any], folder: Path, heart: Heart) -> bool:
+        """Whether the server took the model; while it makes mistakes, it is brought again for an hour.
+
+        Raises Late, Refused.
+        """
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                self._deliver(job, folder)
+                return True
+            except Refused as error:
+                if error.status in NOT_TAKEN:
+                    (folder / TRAINED).unlink()
+                if error.status < ITS_OWN:
+                    raise
+                pause = next(pauses, None)
+                if pause is None:
+                    kept = f"the model is kept in {folder} and brought again when the job is tried again"
+                    raise Refused(error.status, f"{error}; {kept}") from error
+                print(f"job {job['id']}: brought again in {pause:g} s, the server answered: {error}", flush=True)
+            self._over.wait(pause)
+            if heart.late.is_set():
+                raise Late(LOST)
+            if how := self._ending(heart):
+                self._end(job, how)
+                return False
 
     def _deliver(self, job: dict[str, Any], folder: Path) -> None:
         """The model goes to the server, which decides about it."""
@@ -226,6 +275,11 @@ class Worker:
 def declared(arguments: Sequence[str]) -> list[str]:
     """What the server may know of a worker's arguments: no places."""
     return [text for text in arguments if allowed(text.lstrip("+").partition("=")[0])]
+
+
+def _identity(job: dict[str, Any]) -> str:
+    """What no other job has, of another store neither."""
+    return f"job {job['id']} of {job['created']!r}"
 
 
 def _own_name() -> str:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import httpx
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
-from serving.package import Package
+from serving.package import BadCandidate, Package
 from serving.server import start_workers
 from serving.tables import worker as workers
 from serving.worker import Worker
@@ -77,14 +78,14 @@ def test_a_worker_whose_token_is_revoked_ends_with_a_line(joined, capsys):
     assert f"worker {worker.name} ends: the token is unknown, expired or revoked" in capsys.readouterr().out
 
 
-def broken(monkeypatch, owner, name, times):
+def broken(monkeypatch, owner, name, times, error=RuntimeError):
     """A method that goes wrong so often before it works."""
     works, left = getattr(owner, name), [None] * times
 
     def asked(*args):
         if left:
             left.pop()
-            raise RuntimeError("a mistake of the server")
+            raise error("a mistake of the server")
         return works(*args)
 
     monkeypatch.setattr(owner, name, asked)
@@ -122,6 +123,73 @@ def test_a_worker_outlives_a_failure_that_the_server_does_not_take(joined, monke
     left = broken(monkeypatch, parts.queue, "fail", 2)  # a failure is told twice
     parts.submission.submit(b'{"SEED": [1, 2]}', "main", "a test")
     assert ended(parts, 2)["state"] == "failed" and not left
+
+
+def runs(folder):
+    return sorted(run.name for run in (folder / "jobs").iterdir())
+
+
+@pytest.mark.parametrize("step", ["the upload", "the end"])
+def test_a_model_is_brought_again_after_mistakes_of_the_server(joined, monkeypatch, tmp_path, capsys, step):
+    monkeypatch.setattr("serving.worker.PAUSES", [0.05] * 2)
+    parts, _ = joined(Quick)
+    owner, name = {"the upload": (parts.store.blobs, "part"), "the end": (parts.completion, "succeed")}[step]
+    left = broken(monkeypatch, owner, name, 2)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    assert ended(parts)["state"] == "succeeded" and not left
+    assert runs(tmp_path) == ["job-1-1"] and "job 1: brought again in 0.05 s, the server" in capsys.readouterr().out
+
+
+def test_a_model_that_the_server_could_not_take_is_brought_when_the_job_is_tried_again(joined, monkeypatch, tmp_path):
+    monkeypatch.setattr("serving.worker.PAUSES", [])
+    parts, _ = joined(Quick)
+    broken(monkeypatch, parts.completion, "succeed", 1)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    job = ended(parts)
+    assert job["state"] == "failed" and f"the model is kept in {tmp_path}/jobs/job-1-1" in job["error"]
+    parts.queue.retry(1)
+    again = ended(parts)
+    assert again["state"] == "succeeded" and again["figures"] == job["figures"] is not None
+    assert runs(tmp_path) == ["job-1-1"]
+
+
+def test_a_model_that_the_server_refuses_fails_its_job_and_is_trained_again(joined, monkeypatch, tmp_path):
+    parts, _ = joined(Quick)
+    broken(monkeypatch, parts.completion, "succeed", 1, BadCandidate)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    assert ended(parts)["state"] == "failed"
+    parts.queue.retry(1)
+    assert ended(parts)["state"] == "succeeded" and runs(tmp_path) == ["job-1-1", "job-1-2"]
+
+
+def test_a_worker_that_is_stopped_while_its_server_is_away_fails_no_job(joined, monkeypatch):
+    parts, worker = joined(Quick)
+
+    def away(*_):
+        worker._over.set()
+        raise OperationalError("", {}, Exception("no database"))
+
+    monkeypatch.setattr(parts.completion, "succeed", away)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    worker._thread.join(30)
+    assert parts.queue.get(1)["state"] == "queued"
+
+
+@pytest.mark.parametrize(("ask", "state"), [("cancel", "cancelled"), ("stop", "queued")])
+def test_a_job_whose_model_waits_ends_when_it_is_cancelled_or_its_worker_is_stopped(joined, monkeypatch, ask, state):
+    monkeypatch.setattr("serving.worker.PAUSES", [0.05] * 1000)
+    parts, worker = joined(Quick)
+    left = broken(monkeypatch, parts.completion, "succeed", 1000)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    until = time.monotonic() + 30
+    while len(left) == 1000 and time.monotonic() < until:
+        time.sleep(0.02)
+    if ask == "cancel":
+        parts.queue.cancel(1)
+        assert ended(parts)["state"] == state
+    else:
+        worker.stop()
+        assert parts.queue.get(1)["state"] == state
 
 
 def test_a_measuring_that_cannot_be_fetched_leaves_nothing_behind(joined, tmp_path):
