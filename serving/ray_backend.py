@@ -5,6 +5,7 @@ routes requests to them and starts them again. No weights are rolled by Ray: a r
 answer nothing meanwhile.
 """
 
+import asyncio
 import signal
 import socket
 import sys
@@ -12,10 +13,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.parts import Parts
+from serving.retention import retain
 from serving.server import KEEP_ALIVE, address, hold, start_workers
 from serving.settings import ServingSettings
 from serving.sweeps import Check
@@ -61,6 +62,7 @@ def serve(parts: Parts, rule: dict[str, Any], engine: dict[str, Any], announce: 
         with _replicas(settings, port, rule, engine, parts.submission.check):
             announce(address(settings, port))
             start_workers(parts, port, workers)
+            asyncio.run(retain(parts.store, settings))
             threading.Event().wait()
     finally:
         for worker in workers:
@@ -81,8 +83,7 @@ def _replicas(
     # each image that waits and each page's socket is a request under way
     most = settings.max_waiting + settings.max_sockets
     deployment = serve.deployment(num_replicas=settings.replicas, max_ongoing_requests=most)
-    root = str(Path(settings.root).expanduser().absolute())
-    bound = deployment(serve.ingress()(Replica)).bind(asdict(settings) | {"root": root}, rule, engine, check)
+    bound = deployment(serve.ingress()(Replica)).bind(of_replica(settings), rule, engine, check)
     options = {"host": settings.host, "port": port, "keep_alive_timeout_s": KEEP_ALIVE,
                "ssl_certfile": settings.certificate, "ssl_keyfile": settings.private_key}  # fmt: skip
     with connected(address, "serving.ray_address", own=own):
@@ -95,6 +96,11 @@ def _replicas(
             serve.delete(APP)
             if address is None:
                 serve.shutdown()
+
+
+def of_replica(settings: ServingSettings) -> dict[str, Any]:
+    """The settings of each replica: the place is absolute, and files of old models are given up by this process."""
+    return asdict(settings) | {"root": str(settings.folder), "prune_hours": None}
 
 
 def _free_port(host: str) -> int:

@@ -1,7 +1,6 @@
 """The web application: every route with its door, one gate before them all."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -24,14 +23,10 @@ from serving.api.pages import add_pages
 from serving.api.predict import add_predict
 from serving.api.tokens import add_tokens
 from serving.api.workers import add_reports, add_results, add_workers
-from serving.blobs import Busy
 from serving.database import NO_ANSWER
 from serving.parts import Parts
+from serving.retention import retain
 from serving.settings import MEBIBYTE
-
-RETENTION, HOUR = "serving.prune_hours", 3600.0  # the actor in the history
-
-log = logging.getLogger(__name__)
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -90,7 +85,8 @@ def _beside(parts: Parts) -> Callable[[FastAPI], Any]:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(work) for work in (_expire(parts), parts.serving.follow(), _prune(parts))]
+        works = (_expire(parts), parts.serving.follow(), retain(parts.store, parts.settings))
+        tasks = [asyncio.create_task(work) for work in works]
         await run_in_threadpool(parts.feedback.repair)
         yield
         for task in tasks:
@@ -107,14 +103,3 @@ async def _expire(parts: Parts) -> None:
         await asyncio.sleep(min(parts.settings.lease_seconds / 4, 5.0))
         with suppress(SQLAlchemyError):  # the next round tries again; readyz tells
             await run_in_threadpool(parts.queue.expire)
-
-
-async def _prune(parts: Parts) -> None:
-    """As often as serving.prune_hours says, from the start on; what could not be done is left to the next round."""
-    chosen = parts.settings
-    while chosen.prune_hours is not None:
-        try:
-            await run_in_threadpool(parts.store.prune, chosen.keep_models, chosen.reach, RETENTION)
-        except (SQLAlchemyError, Busy, OSError) as error:
-            log.warning("%s: not this time: %s", RETENTION, error)
-        await asyncio.sleep(chosen.prune_hours * HOUR)

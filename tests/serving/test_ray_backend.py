@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,7 @@ from serving.client import Client
 from serving.settings import ServingSettings
 from serving.version import ROOT
 from tests.serving.test_server import until
+from tests.serving.test_store import register
 
 REPLICAS = 2
 POSTGRES = "postgresql://user@host/name"
@@ -38,6 +39,28 @@ def test_without_ray_serve_it_says_how_to_install_it(open_parts, monkeypatch):
     parts = open_parts()
     with pytest.raises(ValueError, match=r"pip install -r requirements-ray\.txt"):
         ray_backend.serve(parts, {}, {}, print)
+
+
+class Enough(Exception):
+    """Ends a server that would go on."""
+
+
+def test_of_all_processes_the_one_that_starts_replicas_gives_up_files(open_parts, monkeypatch):
+    parts = open_parts(keep_models=1, reach=0, prune_hours=1.0)
+    for seed in (1, 2, 3):
+        register(parts, seed / 10, seed)
+    prune = parts.store.prune
+
+    def once(*args):
+        prune(*args)
+        raise Enough
+
+    monkeypatch.setattr(parts.store, "prune", once)
+    monkeypatch.setattr(ray_backend, "_replicas", lambda *_: nullcontext())
+    with pytest.raises(Enough):
+        ray_backend.serve(parts, {}, {}, print)
+    assert [one["pruned"] is not None for one in parts.store.every()] == [False, True, True]
+    assert ServingSettings(**ray_backend.of_replica(parts.settings)).prune_hours is None
 
 
 @contextmanager

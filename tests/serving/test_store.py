@@ -283,7 +283,7 @@ def test_who_gives_up_files_beside_a_backup_is_told_to_try_again(api):
 
 
 def test_a_server_that_is_asked_to_gives_up_files_by_itself_again_and_again(open_parts, monkeypatch):
-    monkeypatch.setattr("serving.api.app.HOUR", 0.01)
+    monkeypatch.setattr("serving.retention.HOUR", 0.01)
     parts = open_parts(keep_models=1, reach=0, prune_hours=1.0)
     with served(parts):
         with parts.store.blobs.kept():  # some rounds meet a backup
