@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
@@ -20,6 +21,7 @@ from serving.promotion import Measured, Verdict
 from serving.tables import endpoint, evaluation, history, job, model
 
 SERVED = "served"  # below the root: of each model that was live, its files and its engines
+ASIDE = ".aside"  # how a folder there ends that is about to be deleted
 FILES = ("file_sha256", "manifest_sha256", "configuration_sha256", "golden_sha256")
 
 
@@ -193,16 +195,22 @@ class Store:
             gone = self._given_up(keep, 0 if even_within_reach else reach, actor)
             with self.database.alone() as connection:  # now that nothing can bring the rows back that named the files
                 self.blobs.prune(referenced(connection))
-                self._clear_served(connection)
+                self._set_aside(connection)
+            self._clear_aside()
         return [f"{row.name} {row.version}" for row in gone]
 
-    def _clear_served(self, connection: Connection) -> None:
-        """Deletes what answered with models that gave up their files, once it is old: it holds their bytes."""
+    def _set_aside(self, connection: Connection) -> None:
+        """What answered with models that gave up their files gets another name, once old: it holds their bytes."""
         rows = connection.execute(select(model).where(model.c.pruned.is_(None)))
         kept = {Files(row.file_sha256, row.manifest_sha256).folder for row in rows}
         for folder in (self.root / SERVED).glob("*"):
-            if folder.name not in kept and folder.stat().st_mtime < time.time() - DAY:
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.name not in kept and folder.suffix != ASIDE and folder.stat().st_mtime < time.time() - DAY:
+                folder.rename(folder.with_name(f"{uuid4().hex}{ASIDE}"))
+
+    def _clear_aside(self) -> None:
+        """Takes as long as it takes: nobody waits for it, and what a process that died has left goes with it."""
+        for folder in (self.root / SERVED).glob(f"*{ASIDE}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _given_up(self, keep: int, reach: int, actor: str) -> list[Row[Any]]:
         """The models that need their files no more; marked."""

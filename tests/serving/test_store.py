@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import tarfile
 import time
@@ -320,6 +321,39 @@ def test_what_was_made_to_answer_with_a_model_goes_with_its_files(parts):
         os.utime(folder, (0, 0))
     assert parts.store.prune(keep=0, reach=0, actor="me") == ["main 1"]
     assert not folders[0].exists() and folders[1].is_dir() and fresh.is_dir()
+
+
+@pytest.fixture
+def old_folder(parts):
+    """What was made to answer with model 1, which may give up its files."""
+    for seed in (1, 2):
+        register(parts, seed / 10, seed)
+    folder = folder_of(parts.store.root, parts.store.blobs, parts.store.files(1))
+    os.utime(folder, (0, 0))
+    return folder
+
+
+def test_folders_are_deleted_while_the_database_is_free(parts, old_folder, monkeypatch):
+    delete, in_use = shutil.rmtree, []
+
+    def watched(*args, **options):
+        in_use.append(parts.database.engine.pool.checkedout())
+        delete(*args, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    parts.store.prune(keep=0, reach=0, actor="me")
+    assert in_use == [0] and list(old_folder.parent.iterdir()) == []
+
+
+def test_what_a_process_that_died_was_deleting_goes_the_next_time(parts, old_folder, monkeypatch):
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", dies)
+        parts.store.prune(keep=0, reach=0, actor="me")
+    assert not old_folder.exists() and len(list(old_folder.parent.iterdir())) == 1
+    assert parts.store.prune(keep=0, reach=0, actor="me") == [] and list(old_folder.parent.iterdir()) == []
 
 
 def test_a_server_that_is_not_asked_to_gives_up_nothing(open_parts):
