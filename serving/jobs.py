@@ -50,11 +50,18 @@ class Queue:
         while True:
             with self.database.write() as connection:
                 now = self.database.now(connection)
-                number = connection.execute(_waiting(now)).scalar()
+                number = connection.execute(self._waiting(now)).scalar()
                 if number is None:
                     return None
                 if connection.execute(self._leased(number, worker_id, now)).rowcount == 1:
                     return dict(connection.execute(select(job).where(job.c.id == number)).one()._mapping)
+
+    def _waiting(self, now: float) -> Select[int]:
+        """The job that is next. A rest that is longer than any began before the clock was set back: it is over."""
+        longest = self.rest_seconds * job.c.attempt
+        rested = or_(job.c.rests_until.is_(None), job.c.rests_until <= now, job.c.rests_until > now + longest)
+        waiting = select(job.c.id).where(job.c.state == "queued", rested)
+        return waiting.order_by(job.c.priority.desc(), job.c.id).limit(1)
 
     def _leased(self, number: int, worker_id: int, now: float) -> Update:
         return (
@@ -282,13 +289,6 @@ class Queue:
             self._row(connection, number)
             rows = connection.execute(query.order_by(job_event.c.fence, job_event.c.seq).limit(limit))
             return [dict(row._mapping) for row in rows]
-
-
-def _waiting(now: float) -> Select[int]:
-    """The job that is next."""
-    rested = or_(job.c.rests_until.is_(None), job.c.rests_until <= now)
-    waiting = select(job.c.id).where(job.c.state == "queued", rested)
-    return waiting.order_by(job.c.priority.desc(), job.c.id).limit(1)
 
 
 def _lost(now: float) -> ColumnElement[bool]:

@@ -201,6 +201,15 @@ def test_who_looks_while_another_thread_gives_fresh_leases_takes_no_job(queue, w
     assert queue.expire() == 0 and meanwhile == [0]
 
 
+def test_a_clock_that_is_set_back_makes_no_measuring_wait_longer(queue, worker_id, clock):
+    number = add_measuring(queue)
+    failed(queue, queue.claim(worker_id), worker_id)
+    clock[0] += 1.0
+    assert queue.claim(worker_id) is None
+    clock[0] -= 3600.0
+    assert queue.claim(worker_id)["id"] == number
+
+
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_servers_of_one_postgres_go_by_its_clock(queue, worker_id, monkeypatch):
     (number,) = add(queue, 0)
