@@ -66,6 +66,12 @@ class Lane:
             return "failed"
         return "live" if self.held == self.wanted else "loading"
 
+    def require_loaded(self) -> None:
+        """Raises Unavailable where something should answer here, and nothing does yet."""
+        if self.wanted is not None and self.bundle is None:
+            said = f"could not be loaded: {self.why}" if self.why else "is being loaded"
+            raise Unavailable(f"the live model {said}", 5)
+
 
 @dataclass
 class Endpoint:
@@ -186,6 +192,7 @@ class Serving:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             raise LookupError(f"there is no endpoint {name}")
+        endpoint.lanes["live"].require_loaded()
         try:
             async with asyncio.timeout(seconds):
                 bundle, answers = await self._answered(endpoint, images, top_k)

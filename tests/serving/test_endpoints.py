@@ -108,6 +108,26 @@ def test_what_failed_for_a_moment_is_tried_again(store):
     assert followed(store, work, bright(store))["model_id"] == 1
 
 
+def test_who_asks_before_the_live_model_is_loaded_hears_so_and_why_it_is_not(store, monkeypatch):
+    monkeypatch.setattr("serving.endpoints.FIRST_PAUSE", 600.0)
+    begin = threading.Event()
+
+    def made(endpoint, role, generation, number):
+        begin.wait(30)
+        raise BadCandidate("its engine does not run")
+
+    async def work(serving):
+        await until(serving, lambda one: one["state"] == "loading")
+        with pytest.raises(Unavailable, match="the live model is being loaded"):
+            await serving.answer("main", [("k", png())], 1, 5)
+        begin.set()
+        await until(serving, lambda one: one["state"] == "failed")
+        with pytest.raises(Unavailable, match="the live model could not be loaded: its engine does not run"):
+            await serving.answer("main", [("k", png())], 1, 5)
+
+    followed(store, work, made)
+
+
 def test_another_model_does_not_wait_until_a_broken_one_is_tried_again(store, monkeypatch):
     monkeypatch.setattr("serving.endpoints.FIRST_PAUSE", 600.0)
     store.broken.add(1)
