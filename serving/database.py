@@ -18,7 +18,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0004"
 AWAY = (OperationalError, InterfaceError, PoolTimeout)  # a database that is down, starts again, or is too busy
 NO_ANSWER = "the database does not answer"
-ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres; SQLite has one writer anyway
+ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres
 # Of a connection to Postgres where its URL says nothing else: a machine that is gone without a word is noticed.
 POSTGRES = {
     "connect_timeout": "5",  # seconds
@@ -61,8 +61,7 @@ class Database:
     def alone(self) -> Iterator[Connection]:
         """The same while no other such block runs, in any process: for what numbers versions and generations."""
         with self.write() as connection:
-            if self.file is None:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})"))
+            _take_turns(connection)
             yield connection
 
     def now(self, connection: Connection) -> float:
@@ -73,6 +72,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _take_turns(connection: Connection) -> None:
+    """Waits until no other transaction is here, in any process; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})"))
 
 
 def added(connection: Connection, table: Table, row: dict[str, Any]) -> int:
@@ -124,6 +129,7 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        _take_turns(connection)  # who comes second finds the work done
         config.attributes["connection"] = connection
         command.upgrade(config, NEWEST)
 

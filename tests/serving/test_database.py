@@ -2,6 +2,8 @@
 
 import socket
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,6 +15,7 @@ from serving import database as module
 from serving import tables
 from serving.database import NEWEST, WAL_IS_SOUND, Database, version
 from serving.history import append, broken
+from serving.version import ROOT
 
 ENDPOINT = {"name": "main", "generation": 0, "frozen": False}
 
@@ -42,6 +45,26 @@ def test_a_store_of_an_older_schema_is_brought_on_with_what_it_holds(database_ur
         row = connection.execute(select(tables.endpoint)).one()
     assert (row.name, row.generation, row.shadow_id, row.canary_share) == ("main", 7, None, None)
     newer.close()
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from alembic import command
+from serving.database import Database
+input()
+Database(Path(sys.argv[1]), sys.argv[2] or None).close()
+"""
+
+
+def test_processes_that_make_the_schema_at_once_find_it_made(database_url, tmp_path):
+    line = [sys.executable, "-c", OPEN, str(tmp_path), database_url or ""]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    opening = [subprocess.Popen(line, **pipes) for _ in range(3)]
+    for process in opening:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60)[1].splitlines()[-1:] for process in opening] == [[], [], []]
 
 
 def test_opening_again_changes_nothing(database, database_url, tmp_path):
