@@ -42,8 +42,12 @@ class Database:
         root.mkdir(parents=True, exist_ok=True)
         self.file = None if url else root / FILE
         self.engine = _engine(url or f"sqlite:///{self.file}")
-        with _reached(url):
-            migrate(self.engine)
+        try:
+            with _reached(url):
+                migrate(self.engine)
+        except ValueError:
+            self.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -120,9 +124,15 @@ def _begin(connection: Connection) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Brings the schema to the newest version; alembic is imported only where there is something to do."""
-    if version(engine) == NEWEST:
+    """Brings the schema to the newest version; alembic is imported only where there is something to do.
+
+    Raises ValueError for the schema of a newer code.
+    """
+    found = version(engine)
+    if found == NEWEST:
         return
+    if found is not None and found > NEWEST:
+        raise ValueError(f"the store has schema {found}, this code knows up to {NEWEST}: run the code that made it")
     from alembic import command
     from alembic.config import Config
 

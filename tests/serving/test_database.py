@@ -47,6 +47,13 @@ def test_a_store_of_an_older_schema_is_brought_on_with_what_it_holds(database_ur
     newer.close()
 
 
+def test_a_store_of_a_newer_schema_is_refused(database, database_url, tmp_path):
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ValueError, match=f"the store has schema 9999, this code knows up to {NEWEST}"):
+        Database(tmp_path, database_url)
+
+
 OPEN = """
 import sys
 from pathlib import Path
