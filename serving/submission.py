@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from serving.database import added
+from serving.deployments import Conflict
 from serving.jobs import Queue
 from serving.searches import search
 from serving.sweeps import BadSweep, Check, Plan, plan, read_json
@@ -24,12 +25,12 @@ class Submission:
     def submit(
         self, text: str | bytes, name: str, actor: str, priority: int = 0, strict: bool = False, key: str | None = None
     ) -> dict[str, Any]:
-        """Queues a sweep; what was queued, and the keys that were not understood. Raises BadSweep.
+        """Queues a sweep; what was queued, and the keys that were not understood. Raises BadSweep, Conflict.
 
-        key: the same one again answers the same sweep.
+        key: the same one again answers the same sweep, and refuses another.
         """
         asked = read_json(text)
-        if key is not None and (known := self._known(key)) is not None:
+        if key is not None and (known := self._known(key, name, asked)) is not None:
             return known
         found, jobs = self._planned(asked, strict)
         row: dict[str, Any] = {"key": key, "endpoint": name, "request": asked, "actor": actor}
@@ -41,7 +42,7 @@ class Submission:
                     self.queue.add(connection, "train", name, overrides, sweep_id=number, priority=priority)
                 return self._told(connection, number)
         except IntegrityError:  # the same key at the same time
-            known = self._known(key or "")
+            known = self._known(key or "", name, asked)
             assert known is not None
             return known
 
@@ -71,10 +72,15 @@ class Submission:
             raise BadSweep(str(error)) from error
         return line
 
-    def _known(self, key: str) -> dict[str, Any] | None:
+    def _known(self, key: str, name: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """The sweep that was queued with a key. Raises Conflict where that was another one."""
         with self.database.read() as connection:
-            number = connection.execute(select(sweep.c.id).where(sweep.c.key == key)).scalar()
-            return None if number is None else self._told(connection, number)
+            row = connection.execute(select(sweep).where(sweep.c.key == key)).first()
+            if row is None:
+                return None
+            if (row.endpoint, row.request) != (name, asked):
+                raise Conflict(f"the key {key} was given to another sweep, {row.id}: choose a new one")
+            return self._told(connection, row.id)
 
     def _told(self, connection: Connection, number: int) -> dict[str, Any]:
         row = connection.execute(select(sweep).where(sweep.c.id == number)).one()

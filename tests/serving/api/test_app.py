@@ -157,6 +157,14 @@ def test_the_same_key_again_is_the_same_sweep(api):
     assert first == again and len(api["viewer"].get("/api/jobs").json()) == 2
 
 
+@pytest.mark.parametrize(("name", "seeds"), [("main", [1, 3]), ("other", [1, 2])])
+def test_the_same_key_of_another_sweep_is_refused(api, name, seeds):
+    key = {"Idempotency-Key": "k"}
+    assert api["operator"].post("/api/jobs", json={"SEED": [1, 2]}, headers=key).is_success
+    answer = api["operator"].post(f"/api/jobs?name={name}", json={"SEED": seeds}, headers=key)
+    assert (answer.status_code, answer.json()["error"][:40]) == (409, "the key k was given to another sweep, 1:")
+
+
 def test_a_person_deploys_rolls_back_clears_and_freezes(api):
     numbers = []
     for seed, accuracy in ((1, 0.5), (2, 0.4)):
