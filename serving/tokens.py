@@ -23,6 +23,7 @@ ROLES = {
     "admin": frozenset({"viewer", "worker", "operator", "admin"}),
 }
 DAY = 86_400.0
+LONGEST_NAME = 64  # characters
 MEMORY = 2.0  # seconds that a token which was revoked elsewhere may still be good for here
 FIRST = ("operator", "worker", "admin")  # are made with the store
 
@@ -64,6 +65,8 @@ class Tokens:
         """A new secret; it is shown once and kept nowhere."""
         if role not in ROLES:
             raise ValueError(f"role={role}: use one of {', '.join(ROLES)}")
+        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            raise ValueError(f"{name[:LONGEST_NAME]!r}: a token's name has 1 to {LONGEST_NAME} characters on one line")
         if days is not None and days <= 0:
             raise ValueError(f"days={days}: a token must be good for some time; leave it out for one that never ends")
         secret, now = secrets.token_urlsafe(32), time.time()

@@ -1,7 +1,15 @@
 """The first tokens of a store: made once, and again where the database is another one."""
 
+import pytest
+
 from serving.database import Database
 from serving.tokens import FIRST, Tokens
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "a\nb"])
+def test_a_name_that_no_list_could_show_is_refused(parts, name):
+    with pytest.raises(ValueError, match="a token's name has 1 to 64 characters"):
+        parts.tokens.create(name, "viewer")
 
 
 def secrets(folder):
