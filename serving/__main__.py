@@ -141,7 +141,10 @@ def checked(parts: "Parts") -> str:
 
 def action_of(arguments: list[str]) -> list[str]:
     """The action with its words, taken out of the arguments; empty where there is none."""
-    if not arguments or arguments[0] not in ACTIONS:
+    first, *others = arguments or [""]
+    if first not in ACTIONS:
+        for word in [*filter(str.isalpha, [first]), *(other for other in others if other in ACTIONS)]:
+            sys.exit(f"error: {word}: an action comes first, and is one of {', '.join(ACTIONS)}")
         return []
     count = 1 + ACTIONS[arguments[0]]
     if len(arguments) < count or any("=" in word for word in arguments[:count]):

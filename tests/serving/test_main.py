@@ -4,7 +4,7 @@ import tarfile
 
 import pytest
 
-from serving.__main__ import done, opened, restored
+from serving.__main__ import action_of, done, opened, restored
 from serving.settings import ServingSettings
 
 RULE = {"_target_": "serving.promotion.Better"}
@@ -28,6 +28,16 @@ def test_an_action_on_a_root_without_a_store_is_refused_and_leaves_nothing(words
         done(words[0], words[1:], ServingSettings(root="x"), RULE)
     assert [file.name for file in tmp_path.iterdir()] == ["good.tar"]
     assert (tmp_path / "good.tar").read_text() == "good"
+
+
+@pytest.mark.parametrize("line", [["prun"], ["serving.root=x", "prune"], ["-m", "check"]])
+def test_a_word_that_is_no_action_or_not_the_first_is_answered_with_those_that_there_are(line):
+    with pytest.raises(SystemExit, match="an action comes first, and is one of backup, restore, "):
+        action_of(line)
+
+
+def test_flags_and_keys_are_no_actions():
+    assert action_of(["--cfg", "job"]) == action_of(["serving.root=check"]) == action_of([]) == []
 
 
 def test_a_root_whose_database_has_no_schema_is_no_store(store):
