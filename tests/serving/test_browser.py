@@ -255,6 +255,33 @@ def test_the_shares_of_masks_are_shown_beside_those_on_the_evaluation_set(api, o
     assert rows[1:] == [["a", "70.0 %", "50.0 %"], ["b", "30.0 %", "30.0 %"], ["c", "0.0 %", "20.0 %"]]
 
 
+APART = """[...document.querySelectorAll('.charts figcaption')].map((one, place) => {
+  if (place === 1) one.style.minHeight = "5rem";  // as a name has that needs several lines
+  const [name, value] = [...one.children].map(each => {
+    const words = document.createRange();
+    words.selectNodeContents(each.lastChild);
+    return words.getBoundingClientRect();
+  });
+  return Math.abs(name.bottom - value.bottom);
+})"""
+
+
+def test_what_curves_are_called_stands_beside_their_last_values(api, opened):
+    number = register_masks(api.parts, [[0.5, 0.3, 0.2, 0.9]] * 9)
+    api.parts.monitor.record(answered(np.array([[0.7, 0.3, 0.0, 0.8]] * 5, "f4"), number, at=time.time() - 60))
+    api.parts.monitor.flush()
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    page.until(APART, lambda found: len(found) == 3)
+    assert max(page.value(APART)) < 4
+
+
+def test_the_fields_of_a_sweep_have_room_on_a_phone(api, opened):
+    page = opened(api.address, api.secrets["operator"], "/store", width=390, height=844)
+    widths = "['grid', 'choose-model'].map(one => document.querySelector(`[data-testid=${one}]`).offsetWidth)"
+    grid, model = page.until(widths, lambda found: min(found) > 0)
+    assert model == grid
+
+
 def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
     api["operator"].post("/api/jobs", json={"SEED": [1, 2]})
     page = opened(api.address, api.secrets["operator"], "/store")
