@@ -133,8 +133,9 @@ class Deployments:
         return self.get(name)
 
     def _freeze(self, connection: Connection, name: str, frozen: bool, actor: str) -> None:
-        connection.execute(update(endpoint).where(endpoint.c.name == name).values(frozen=frozen))
-        append(connection, actor, "freeze" if frozen else "thaw", "automatic deployment", endpoint=name)
+        another = update(endpoint).where(endpoint.c.name == name, endpoint.c.frozen != frozen)
+        if connection.execute(another.values(frozen=frozen)).rowcount == 1:
+            append(connection, actor, "freeze" if frozen else "thaw", "automatic deployment", endpoint=name)
 
     def _known(self, connection: Connection, name: str) -> Row[Any]:
         if connection.execute(select(endpoint).where(endpoint.c.name == name)).first() is None:

@@ -149,3 +149,9 @@ def test_the_files_of_candidates_stay(three, parts):
     assert parts.store.prune(keep=0, reach=5, actor="me") == ["main 2"]  # it has never been live
     with pytest.raises(LookupError, match="given up"):
         three.shadow(2, "me")
+
+
+def test_freezing_what_is_frozen_adds_nothing_to_the_history(three):
+    for frozen in (False, True, True, False):
+        three.freeze("main", frozen, "me")
+    assert [line["action"] for line in three.history(3)] == ["thaw", "freeze", "promote"]
