@@ -110,7 +110,7 @@ class Queue:
         A measuring is tried again after a rest, as often as other jobs: a decision waits for it, another worker may
         have the images that this one lacks, and it costs minutes, not hours.
         """
-        said = error[-LONGEST_ERROR:]
+        said = error[-LONGEST_ERROR:].replace("\0", "")  # which Postgres keeps in no text
         again = self.mine(number, fence, worker_id).where(
             job.c.kind == "evaluate", job.c.attempt < job.c.max_attempts, ~job.c.cancel_requested
         )

@@ -6,6 +6,7 @@ from secrets import token_hex
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from serving.batching import Unavailable
@@ -30,6 +31,7 @@ STATUS: dict[type[Exception], int] = {
     Unavailable: 503,
     TooOften: 429,
     ValueError: 422,
+    DataError: 422,
     **dict.fromkeys(AWAY, 503),
 }
 
@@ -38,6 +40,7 @@ def answer_errors(app: FastAPI) -> None:
     """Adds the handlers."""
     for kind in STATUS:
         app.add_exception_handler(kind, _known)
+    app.add_exception_handler(DataError, _unkept)  # type: ignore[arg-type]
     for kind in AWAY:
         app.add_exception_handler(kind, _no_database)
     for mistake in (KeyError, IndexError):  # are LookupErrors too, but the server's own
@@ -70,6 +73,11 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
 async def _no_database(request: Request, error: Exception) -> JSONResponse:
     log.warning("%s %s: %s: %s", request.method, request.url.path, NO_ANSWER, str(error).splitlines()[0])
     return JSONResponse({"error": NO_ANSWER}, 503, headers={"Retry-After": "1"})
+
+
+async def _unkept(request: Request, error: DataError) -> JSONResponse:
+    log.warning("%s %s: the database cannot keep this: %s", request.method, request.url.path, error.orig)
+    return JSONResponse({"error": f"the database cannot keep this: {error.orig}"}, 422)
 
 
 async def _of_http(request: Request, error: HTTPException) -> JSONResponse:

@@ -109,6 +109,14 @@ def test_a_training_that_went_wrong_is_not_tried_again_by_itself(queue, worker_i
     assert queue.claim(worker_id) is None
 
 
+def test_what_a_training_said_is_kept_whatever_bytes_it_wrote(queue, worker_id):
+    add(queue, 0)
+    job = queue.claim(worker_id)
+    queue.progress(job["id"], job["fence"], worker_id, [{"seq": 1, "kind": "line", "payload": "a\0b"}])
+    queue.fail(job["id"], job["fence"], worker_id, "the disk\0 is full")
+    assert queue.get(job["id"])["error"] == "the disk is full" and queue.events(job["id"])[0]["payload"] == "a\0b"
+
+
 def add_measuring(queue) -> int:
     with queue.database.write() as connection:
         return queue.add(connection, "evaluate", "main", [], priority=9)

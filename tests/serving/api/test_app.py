@@ -150,6 +150,15 @@ def test_a_worker_of_another_version_is_refused_with_both_named(api):
     assert "older" in answer.json()["error"] and VERSION in answer.json()["error"]
 
 
+def test_what_the_database_cannot_keep_is_refused_in_words(open_parts, database_url):
+    parts = open_parts(database_url)
+    joining = {"name": "lab", "version": VERSION, "machine": "here\0"}
+    with served(parts) as address:
+        answer = httpx.post(f"{address}/api/workers", json=joining, headers=bearer(parts.tokens.create("w", "worker")))
+    refused = (answer.status_code, answer.json().get("error", "")[:29]) == (422, "the database cannot keep this")
+    assert refused or (database_url is None and answer.status_code == 201)
+
+
 def test_the_same_key_again_is_the_same_sweep(api):
     first, again = (
         api["operator"].post("/api/jobs", json={"SEED": [1, 2]}, headers={"Idempotency-Key": "k"}).json() for _ in "ab"
