@@ -31,6 +31,7 @@ POLL_SECONDS = 0.25  # a generation that is committed is looked for so often
 LOADING = 2  # models at the same time
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries to load what could not be loaded
 TRIES = 3  # to have several images of one request answered by one generation
+BEGINS = "the server has not looked at the store yet"
 
 Record = Callable[[Sequence[Answered], int], None]  # a batch, and how many images of its endpoint wait
 Load = Callable[[str, Role, int, int], Bundle]  # endpoint, role, generation, model
@@ -92,6 +93,7 @@ class Serving:
         self.deployments, self.settings, self.version = deployments, settings, 0
         self._load, self._record = load, record
         self._endpoints: dict[str, Endpoint] = {}
+        self._looked = False  # at the store, once
         self._loaders = ThreadPoolExecutor(LOADING, thread_name_prefix="loader")
         self._decoders = ThreadPoolExecutor(cores(), thread_name_prefix="decoder")
         self._watching: set[asyncio.Task[None]] = set()
@@ -101,10 +103,13 @@ class Serving:
         return [_shown(name, endpoint) for name, endpoint in sorted(self._endpoints.items())]
 
     @property
-    def unready(self) -> list[str]:
-        """Endpoints on which something is live that this process cannot answer with yet."""
+    def unready(self) -> str:
+        """Why this process cannot answer yet, in words; empty where it can."""
+        if not self._looked:
+            return BEGINS
         lanes = {name: endpoint.lanes["live"] for name, endpoint in self._endpoints.items()}
-        return [name for name, lane in lanes.items() if lane.wanted is not None and lane.bundle is None]
+        missing = [name for name, lane in lanes.items() if lane.wanted is not None and lane.bundle is None]
+        return f"{', '.join(missing)} is not loaded yet" if missing else ""
 
     async def follow(self) -> None:
         """Looks for new generations until it is cancelled."""
@@ -114,9 +119,10 @@ class Serving:
                     rows = await run_in_threadpool(self.deployments.every)
                 except SQLAlchemyError as error:  # what is loaded goes on answering
                     log.warning("the database does not answer: %s", str(error).splitlines()[0])
-                    rows = []
-                for row in rows:
-                    self._follow(row)
+                else:
+                    for row in rows:
+                        self._follow(row)
+                    self._looked = True
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             await self._close()
@@ -189,6 +195,8 @@ class Serving:
 
         Raises LookupError, BadUpload, Unavailable.
         """
+        if not self._looked:
+            raise Unavailable(BEGINS, 1)
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             raise LookupError(f"there is no endpoint {name}")

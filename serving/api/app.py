@@ -70,10 +70,10 @@ def add_health(routes: Routes, parts: Parts, openapi: Callable[[], dict[str, Any
         except SQLAlchemyError:
             response.status_code = 503
             return {"state": NO_ANSWER}
-        if parts.serving.unready:
+        unready = parts.serving.unready
+        if unready:
             response.status_code = 503
-            return {"state": f"{', '.join(parts.serving.unready)} is not loaded yet"}
-        return {"state": "ready"}
+        return {"state": unready or "ready"}
 
     @routes.add("GET", "/api/openapi.json", "viewer")
     def schema() -> dict[str, Any]:

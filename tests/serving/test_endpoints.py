@@ -101,11 +101,18 @@ def test_what_failed_for_a_moment_is_tried_again(store):
 
     async def work(serving):
         await until(serving, lambda one: one["state"] == "failed")
-        assert serving.unready == ["main"]
+        assert serving.unready == "main is not loaded yet"
         store.broken.clear()
         return await until(serving, lambda one: one["state"] == "live")
 
     assert followed(store, work, bright(store))["model_id"] == 1
+
+
+def test_before_the_first_look_at_the_store_nobody_knows_what_is_live(store):
+    serving = Serving(store.deployments, store.settings, bright(store), lambda answered, waiting: None)
+    assert "has not looked at the store yet" in serving.unready
+    with pytest.raises(Unavailable, match="has not looked at the store yet"):
+        asyncio.run(serving.answer("main", [("k", png())], 1, 5))
 
 
 def test_who_asks_before_the_live_model_is_loaded_hears_so_and_why_it_is_not(store, monkeypatch):
@@ -164,7 +171,7 @@ def test_a_cleared_endpoint_answers_nobody(store):
             await serving.answer("main", [("k", png())], 1, 5)
         with pytest.raises(LookupError, match="no endpoint elsewhere"):
             await serving.answer("elsewhere", [("k", png())], 1, 5)
-        assert serving.unready == []
+        assert serving.unready == ""
 
     followed(store, work, bright(store))
 
