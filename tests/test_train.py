@@ -206,8 +206,9 @@ def test_what_a_point_of_a_sweep_could_not_begin_with_is_refused(line, told):
         check_sweep(points(line))
 
 
-def test_points_of_a_sweep_may_have_a_name_each():
-    check_sweep(points(["seed=1,2", "run_name='s${seed}'", "-m"]))
+@pytest.mark.parametrize("name", ["s${seed}", "s${hydra:job.num}", "s${now:%H-%M-%S}"])
+def test_points_of_a_sweep_may_have_a_name_each(name):
+    check_sweep(points(["seed=1,2", f"run_name='{name}'", "-m"]))
 
 
 def test_weights_of_a_run_start_another_whose_classes_differ(command, tmp_path, digit_folder):

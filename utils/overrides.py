@@ -31,6 +31,7 @@ ALONE = ("-m", "--multirun", "-r", "--run", "--resolve", "-h", "--help")  # flag
 LISTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^][,\s]+(?: +[^][,\s]+)*""")  # a word, quoted or not
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
 TIMM_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)?")  # the tag says which weights: resnet18.a1_in1k
+OF_THE_JOB = re.compile(r"\$\{(hydra|now):[^{}]*\}")
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:
@@ -69,7 +70,7 @@ def prepared(argument: str, multirun: bool = False) -> list[str]:
 
 def _is_of_timm(group: str, value: str, multirun: bool) -> bool:
     """Whether a value is a name for timm, or in a multirun several; raises ConfigurationError for some of a sweep."""
-    names = value.split(",") if multirun else [value]
+    names = [name.strip() for name in value.split(",")] if multirun else [value]
     of_timm = [name for name in names if TIMM_NAME.fullmatch(name) and name not in options(group)]
     if of_timm and len(of_timm) < len(names):
         raise ConfigurationError(
@@ -80,11 +81,15 @@ def _is_of_timm(group: str, value: str, multirun: bool) -> bool:
 
 
 def points(line: Sequence[str]) -> list[list[str]]:
-    """The command lines that a sweep stands for, in the order in which Hydra runs them; its flags are left out."""
+    """The command lines that a sweep stands for, in the order in which Hydra runs them; its flags are left out.
+
+    What only a running job can tell (`${hydra:job.num}`, `${now:%H}`) is the point's number.
+    """
     given = list(itertools.takewhile(lambda text: not text.startswith("-"), flags_last(line)))
     with initialize_config_dir(str(CONFIGURATION), version_base="1.3"):
         parsed = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(given)
-        return [point for batch in BasicSweeper.split_arguments(parsed, None) for point in batch]
+        found = [point for batch in BasicSweeper.split_arguments(parsed, None) for point in batch]
+    return [[OF_THE_JOB.sub(str(number), text) for text in point] for number, point in enumerate(found)]
 
 
 def _quote_of(key: str) -> Callable[[str], str] | None:

@@ -55,6 +55,7 @@ def test_in_a_multirun_what_is_no_sweep_is_quoted_as_ever():
 def test_a_sweep_may_go_over_names_of_timm_and_over_options_but_not_over_both():
     spelt_out = ["models=timm", "models.architecture=resnet18,vit_tiny_patch16_224.augreg_in21k"]
     assert prepared("models=resnet18,vit_tiny_patch16_224.augreg_in21k", multirun=True) == spelt_out
+    assert prepared("models=resnet18, resnet50", multirun=True)[1] == "models.architecture=resnet18, resnet50"
     assert prepared("models=simple_cnn,unet", multirun=True) == ["models=simple_cnn,unet"]
     with pytest.raises(ConfigurationError, match="resnet18 is no option of models.* names of timm alone"):
         prepared("models=simple_cnn,resnet18", multirun=True)
