@@ -2,7 +2,7 @@
 
 queued → running → succeeded | failed | cancelled; when the lease runs out, running → queued again, or dead after too
 many attempts. A measuring that went wrong is queued again, too, and rests before its next attempt. A claim raises the
-job's fence; whoever writes with a former one is late and gets Late.
+job's fence, and so does a retry; whoever writes with a former one is late and gets Late.
 """
 
 import math

@@ -240,12 +240,22 @@ class Worker:
 
     def _deliver(self, job: dict[str, Any], folder: Path) -> None:
         """The model goes to the server, which decides about it."""
-        package = package_of(folder, job["endpoint"], self.client.put)
+        package = self._packed(job, folder)
         answer = self.client.post(
             f"/api/jobs/{job['id']}/succeed", self._mine(job) | {"package": package}, patient=DECISION
         )
         said = "goes live" if answer["promoted"] else "does not go live"
         print(f"job {job['id']}: model {answer['model']} {said}: {answer['why']}", flush=True)
+
+    def _packed(self, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Of a run that lacks files, as where a disk was cleared, nothing is brought again."""
+        try:
+            return package_of(folder, job["endpoint"], self.client.put)
+        except (Late, Refused, ConnectionError):
+            raise
+        except (OSError, ValueError):
+            (folder / TRAINED).unlink(missing_ok=True)
+            raise
 
     def _measured(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
         """A deployed model on the evaluation set of a candidate."""

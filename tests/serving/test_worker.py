@@ -159,7 +159,22 @@ def test_a_model_that_the_server_refuses_fails_its_job_and_is_trained_again(join
     parts.submission.submit(b'{"SEED": 1}', "main", "a test")
     assert ended(parts)["state"] == "failed"
     parts.queue.retry(1)
-    assert ended(parts)["state"] == "succeeded" and runs(tmp_path) == ["job-1-1", "job-1-2"]
+    assert ended(parts)["state"] == "succeeded" and runs(tmp_path) == ["job-1-1", "job-1-3"]
+
+
+@pytest.mark.parametrize("gone", ["package.json", "model.safetensors"])
+def test_a_model_whose_files_are_gone_is_trained_again(joined, monkeypatch, tmp_path, gone):
+    monkeypatch.setattr("serving.worker.PAUSES", [])
+    parts, _ = joined(Quick)
+    broken(monkeypatch, parts.completion, "succeed", 1)
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    assert ended(parts)["state"] == "failed"
+    (tmp_path / "jobs/job-1-1" / gone).unlink()
+    states = []
+    for _ in range(2):
+        parts.queue.retry(1)
+        states.append(ended(parts)["state"])
+    assert states == ["failed", "succeeded"]
 
 
 def test_a_worker_that_is_stopped_while_its_server_is_away_fails_no_job(joined, monkeypatch):
