@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def draws_aside(device: torch.device) -> Iterator[None]:
-    """What is drawn in here, on the CPU or this device, changes nothing of what is drawn afterwards."""
+    """What is drawn in here, on the CPU or this CUDA device, changes nothing of what is drawn afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 

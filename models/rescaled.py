@@ -46,4 +46,5 @@ class Rescaled(nn.Module):
 
 def holds_values(weights: Mapping[str, Tensor]) -> bool:
     """Whether these are the weights of a regression: a Rescaled network's."""
-    return {"mean", "std"} <= weights.keys()
+    unit = {"mean", "std"}
+    return unit <= weights.keys() and all(name.startswith("net.") for name in weights.keys() - unit)

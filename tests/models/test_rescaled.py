@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from models import regression
-from models.rescaled import Rescaled
+from models.rescaled import Rescaled, holds_values
 
 
 def test_answers_are_in_the_targets_unit():
@@ -20,6 +20,12 @@ def test_the_unit_stays_exact_where_the_network_is_cast():
     net = Rescaled(nn.Linear(1, 1), 1)
     net.fit(torch.tensor([[1989.0], [1991.0]]))
     assert (net.to(torch.bfloat16).mean.item(), net.std.item(), net.net.weight.dtype) == (1990, 1, torch.bfloat16)
+
+
+def test_a_network_that_normalises_by_itself_is_no_regression():
+    net = nn.BatchNorm1d(2)
+    own = {"mean": net.running_mean, "std": net.running_var, "weight": net.weight}
+    assert holds_values(Rescaled(net, 2).state_dict()) and not holds_values(own)
 
 
 def test_a_deployed_regression_loads_no_trainer():
