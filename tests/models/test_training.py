@@ -78,7 +78,7 @@ def test_what_cannot_be_repeated_exactly_is_refused_with_the_way_out(config, tmp
             return self.net(nn.functional.max_unpool2d(smaller, places, 2))
 
     made = training.make_net
-    config["trainer"] |= {"speed": "fp32", "threads": 1, "max_epochs": 1}
+    config["trainer"] |= {"speed": "fp32", "threads": 1, "max_epochs": 1, "log_every_n_steps": 1}
     with (
         pytest.MonkeyPatch.context() as patch,
         pytest.raises(ValueError, match="max_unpool.* here: set trainer.deterministic=warn$"),
