@@ -183,5 +183,5 @@ def test_nothing_to_predict_is_said_before_anything_is_written(answered, tmp_pat
 
 
 def test_what_was_done_is_told_of_one_image_and_of_many():
-    assert str(Summary("a.csv", 1, 0, 0, 1.0)) == "1 image; 1.0 s, 1 images/s: a.csv"
+    assert str(Summary("a.csv", 1, 0, 0, 1.0)) == "1 image; 1.0 s, 1 image/s: a.csv"
     assert str(Summary("a.csv", 1200, 3, 0, 1.0)).startswith("1,200 images, 3 of them not answered; ")
