@@ -40,6 +40,8 @@ MAX_PIXELS = 100_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 ORIENTATION = 0x0112
+APP1 = b"\xff\xe1"  # the marker of a JPEG's segment that can tell how it is turned; its length follows in two bytes
+TELLING = (b"Exif\0\0", b"http://ns.adobe.com/xap/")
 SIMPLEJPEG_GIVES_UP = (ValueError, KeyError)  # KeyError: a colour space that it has no name for
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 
@@ -66,6 +68,7 @@ def decode(data: bytes, channels: int | None = None, enough: Enough | None = Non
     """An image file's pixels (H, W, channels), turned upright by EXIF; channels None: 1 for gray files, 3 for others.
 
     enough: from an upright JPEG's height and width to the least that will do, so that it may be decoded smaller.
+    Of a JPEG in colour it is a view of four bytes a pixel, which Pillow resizes without a copy.
     16 bits keep their upper 8; transparency lies on white unless channels is 4; of an animation the first frame counts.
     More than 4 channels are read from .npy arrays (H, W, C). Raises BadImage.
     """
@@ -96,7 +99,10 @@ def read_header(data: bytes) -> Header:
 def _is_upright_jpeg(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8\xff"):
         return False
-    if data.find(b"Exif\0\0", 0, 65536) < 0 and data.find(b"http://ns.adobe.com/xap/", 0, 65536) < 0:
+    place = data.find(APP1)
+    while place >= 0 and not data.startswith(TELLING, place + 4):
+        place = data.find(APP1, place + 2)
+    if place < 0:
         return True
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         return image.getexif().get(ORIENTATION, 1) == 1
@@ -121,7 +127,7 @@ def _decode_jpeg(data: bytes, channels: int | None, enough: Enough | None) -> Pi
         if colorspace == "Gray" and channels in (1, None):
             return simplejpeg.decode_jpeg(data, "GRAY", min_height=high, min_width=wide, min_factor=2)
         if colorspace in ("Gray", "RGB", "YCbCr") and channels in (3, None):
-            return simplejpeg.decode_jpeg(data, "RGB", min_height=high, min_width=wide, min_factor=2)
+            return simplejpeg.decode_jpeg(data, "RGBX", min_height=high, min_width=wide, min_factor=2)[:, :, :3]
     except SIMPLEJPEG_GIVES_UP:
         return None
     return None

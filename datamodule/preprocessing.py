@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, _imaging
 
 from datamodule.decode import Enough, Pixels, decode
 
@@ -175,20 +175,32 @@ def resize(image: Pixels, height: int, width: int, interpolation: Interpolation,
 
 
 def _resize_plane(plane: Pixels, size: tuple[int, int], resampling: Image.Resampling, part: Part) -> Pixels:
-    if part == WHOLE:
-        return np.asarray(_pillow(plane).resize(size, resampling))
     high, wide = plane.shape[:2]
+    if part == WHOLE:
+        return np.asarray(_pillow(plane, 0, high).resize(size, resampling))
     top, bottom = part.top * high, min(part.bottom * high, high)
     reach = REACH * max(1.0, (bottom - top) / size[1]) + 1  # rows beyond the part that its edges are mixed with
     first, last = max(0, int(top - reach)), min(high, int(bottom + reach) + 1)
     # Across first, then down, as Pillow does it to a whole image: in one call it may choose the other order.
-    rows = _pillow(plane[first:last])
     across = (part.left * wide, 0, min(part.right * wide, wide), last - first)
-    rows = rows.resize((size[0], last - first), resampling, across)
+    rows = _pillow(plane, first, last).resize((size[0], last - first), resampling, across)
     return np.asarray(rows.resize(size, resampling, (0, top - first, size[0], bottom - first)))
 
 
-def _pillow(plane: Pixels) -> Image.Image:
+def _pillow(plane: Pixels, first: int, last: int) -> Image.Image:
+    """Rows of (H, W), (H, W, 3) or (H, W, 4)."""
+    rows, size = plane[first:last], (plane.shape[1], last - first)
+    whole = _four_bytes(plane)
+    if whole is not None:  # Pillow's own layout, so nothing is copied; of `Image.frombuffer` it would resize the fourth
+        return Image.Image()._new(_imaging.map_buffer(whole[first:last], size, "raw", 0, ("RGB", 0, 1)))
     if plane.ndim == 3 and plane.shape[2] == 4:
-        return Image.frombytes("RGBX", plane.shape[1::-1], plane.tobytes())
-    return Image.fromarray(plane)
+        return Image.frombytes("RGBX", size, rows.tobytes())
+    return Image.fromarray(rows)
+
+
+def _four_bytes(plane: Pixels) -> Pixels | None:
+    """(H, W, 4), of which `plane` shows the first three: so `decode` leaves a JPEG in colour."""
+    whole = plane.base
+    if not isinstance(whole, np.ndarray) or whole.shape != (*plane.shape[:2], 4) or not whole.flags.c_contiguous:
+        return None
+    return whole if whole[:, :, :3].__array_interface__ == plane.__array_interface__ else None

@@ -95,6 +95,14 @@ def test_training_evaluates_on_scaled_decodings_where_they_are_declared(tmp_path
     assert not np.array_equal(batch.image.numpy(), np.stack([exact.fit(exact.read(file)) for file in files]))
 
 
+def test_how_pixels_lie_in_memory_changes_nothing():
+    four = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+    first = four[:, :, :3]
+    for image in (first, first[::-1], first[2:], first[:, ::2], first[:, :, ::-1], four[:, :, 1:]):
+        for shape in (preprocessing(), preprocessing(8, 8, crop=0.5), preprocessing(30, 20, interpolation="bicubic")):
+            assert np.array_equal(shape.fit(image), shape.fit(image.copy()))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
 def test_every_channel_is_resized_alike(picture, channels):
     plane = picture(1)[:, :, :1]
