@@ -40,7 +40,7 @@ MAX_PIXELS = 100_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 ORIENTATION = 0x0112
-APP1 = b"\xff\xe1"  # the marker of a JPEG's segment that can tell how it is turned; its length follows in two bytes
+APP1, SCAN = 0xE1, 0xDA  # markers of a JPEG's segments: of one that can tell how it is turned, of its pixels
 TELLING = (b"Exif\0\0", b"http://ns.adobe.com/xap/")
 SIMPLEJPEG_GIVES_UP = (ValueError, KeyError)  # KeyError: a colour space that it has no name for
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error, zlib.error)
@@ -99,13 +99,26 @@ def read_header(data: bytes) -> Header:
 def _is_upright_jpeg(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8\xff"):
         return False
-    place = data.find(APP1)
-    while place >= 0 and not data.startswith(TELLING, place + 4):
-        place = data.find(APP1, place + 2)
-    if place < 0:
+    if not _tells_how_it_is_turned(data):
         return True
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         return image.getexif().get(ORIENTATION, 1) == 1
+
+
+def _tells_how_it_is_turned(data: bytes) -> bool:
+    """Whether EXIF or XMP stands before a JPEG's pixels, looked for as Pillow does: from segment to segment."""
+    place = 2
+    while place + 4 <= len(data):
+        marker = data[place + 1]
+        if data[place] != 0xFF or marker in (0, 0xFF):  # between two segments
+            place += 1
+        elif marker == SCAN:
+            return False
+        elif marker == APP1 and data.startswith(TELLING, place + 4):
+            return True
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4])
+    return False
 
 
 def _jpeg_header(data: bytes) -> Header:
