@@ -24,6 +24,7 @@ from tuning.repetitions import timed
 from utils.build import build
 
 MIB = 2**20
+OF_ONE_VALUE = "more than 1 value per channel"  # in what PyTorch says of batch normalisation over one
 TINY_LR = 1e-9  # the weights stay as they are
 FORGETS = Path("/proc/self/clear_refs")
 
@@ -66,7 +67,12 @@ def training(job: Job) -> dict[str, Any]:
     optimizer = torch.optim.SGD(net.parameters(), lr=TINY_LR, momentum=0.9)
     image = torch.randn(job.batch, source.shape.channels, job.height, job.width, device=device)
     forget_peak(device)
-    spent = timed(lambda: _step(net, optimizer, image, job.precision))
+    try:
+        spent = timed(lambda: _step(net, optimizer, image, job.precision))
+    except ValueError as error:
+        if job.batch > 1 or OF_ONE_VALUE not in str(error):
+            raise
+        raise ValueError("batch normalisation has a single value here to average: use --batch-size 2") from error
     return _figures(job, spent) | {"peak_mib": peak_since_mib(device), "computed_in": job.precision}
 
 
