@@ -29,7 +29,7 @@ NETWORKS = (
 )
 OPTIMIZERS = ("adamw", "sgd")
 WORST = 20.0  # loss of what diverged
-GRID = {"adamw": [0.00025 * 2**power for power in range(8)], "sgd": [0.004 * 2**power for power in range(8)]}
+GRID = {"adamw": [0.00025 * 2**power for power in range(10)], "sgd": [0.004 * 2**power for power in range(8)]}
 
 
 def losses_of(course: Any, name: str) -> NDArray[np.float64]:

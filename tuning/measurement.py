@@ -22,6 +22,7 @@ from tuning.jobs import Job, Machine
 from tuning.made_model import made_source, on_meta
 from tuning.repetitions import timed
 from utils.build import build
+from utils.words import many
 
 MIB = 2**20
 OF_ONE_VALUE = "more than 1 value per channel"  # in what PyTorch says of batch normalisation over one
@@ -35,7 +36,7 @@ def machine(asked: tuple[str, int]) -> Machine:
     if device.type == "cuda":
         return Machine(f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}", _versions())
     flags = [flag for flag in cpu_flags() if flag.startswith(("avx512", "amx", "sve"))]
-    return Machine(f"{cpu_name()}{' ' + '+'.join(flags) if flags else ''}, {asked[1]} threads", _versions())
+    return Machine(f"{cpu_name()}{' ' + '+'.join(flags) if flags else ''}, {many(asked[1], 'thread')}", _versions())
 
 
 def _versions() -> str:

@@ -52,7 +52,7 @@ def test_each_kind_of_machine_has_its_own_row_of_each_model(nodes, command, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read_rows(tmp_path / "t.csv")
     kinds = {row.machine for row in rows}
-    assert {kind.rpartition(", ")[2] for kind in kinds} == {"1 threads", f"{cores()} threads"}
+    assert {kind.rpartition(", ")[2] for kind in kinds} == {"1 thread", f"{cores()} threads"}
     assert sorted((row.model, row.machine) for row in rows) == sorted(
         (model, kind) for model in ("test_vit", "test_resnet") for kind in kinds
     )
