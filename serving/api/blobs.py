@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import Header, Path, Request, Response
-from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from serving.api.doors import Routes, identity_of
+from serving.api.downloads import Download
 from serving.api.gate import too_large
 from serving.blobs import SHA256, Blobs, Part
 
@@ -46,11 +46,11 @@ def add_blobs(routes: Routes, blobs: Blobs, limit: int) -> None:
         return _state(here, complete=here == upload_length)
 
     @routes.add("GET", "/api/blobs/{sha256}", "worker", "viewer")
-    def whole(sha256: Sha256) -> FileResponse:
+    def whole(sha256: Sha256) -> Download:
         """The content; Range requests are answered."""
         if not blobs.has(sha256):
             raise LookupError(f"there is no file {sha256}")
-        return FileResponse(blobs.path(sha256), media_type="application/octet-stream", headers={"ETag": f'"{sha256}"'})
+        return Download(blobs.path(sha256), media_type="application/octet-stream", headers={"ETag": f'"{sha256}"'})
 
 
 async def _received(part: Part, request: Request, length: int) -> None:

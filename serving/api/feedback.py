@@ -4,11 +4,11 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import File, Form, Request, UploadFile
-from fastapi.responses import FileResponse
 from pydantic import Field, StringConstraints
 
 from datamodule.decode import BadImage
 from serving.api.doors import Key, Routes, identity_of
+from serving.api.downloads import Download
 from serving.api.jobs import Id, Limit
 from serving.api.workers import Strict
 from serving.feedback import MOST_MARKED, Feedback
@@ -49,9 +49,9 @@ def add_feedback(routes: Routes, feedback: Feedback, settings: ServingSettings) 
         """The newest first; name: of an endpoint."""
         return feedback.every(name, limit, before)
 
-    @routes.add("GET", "/api/feedback/{number}/image", "operator", response_class=FileResponse)
-    def image_of(number: Key) -> FileResponse:
-        return FileResponse(feedback.file(number), media_type="image/png")
+    @routes.add("GET", "/api/feedback/{number}/image", "operator", response_class=Download)
+    def image_of(number: Key) -> Download:
+        return Download(feedback.file(number), media_type="image/png")
 
     @routes.add("POST", "/api/feedback/consumed", "operator")
     def consumed(taken: Taken) -> dict[str, int]:
