@@ -9,8 +9,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from omegaconf import DictConfig
 from serving.attempt import NOT_TAKEN, Curves, Heart, Process, Report
 from serving.client import Client, Refused, token_from
 from serving.delivery import package_of
+from serving.evaluation import fetched, measurement_of
 from serving.jobs import LONGEST_ERROR, Late
 from serving.settings import WorkerSettings
 from serving.sweeps import allowed
@@ -32,7 +35,7 @@ from utils.log import to_terminal
 LONGEST_BEAT = 1.0  # seconds between two reports
 NOT_FOUND, ITS_OWN = 404, 500  # the last and all above: a mistake of the server
 PAUSE = 15.0  # seconds before a server that made a mistake is asked again
-PAUSES = [min(2.0**tried, 60.0) for tried in range(64)]  # the same where it was brought a model: an hour in all
+PAUSES = [min(2.0**tried, 60.0) for tried in range(64)]  # the same where a job's end was brought: an hour in all
 TRAINED = "trained"  # in a run's folder: whose job's it is, until the server finds fault with the model
 DECISION = 600.0  # seconds in which a server verifies and decides
 LOST = "it is no longer this worker's"
@@ -172,7 +175,7 @@ class Worker:
         else:
             Curves(folder, report).tell()
             heart.tell()
-        if self._insisted(job, folder, heart) and not self.chosen.keep_runs:
+        if self._modelled(job, folder, heart) and not self.chosen.keep_runs:
             shutil.rmtree(folder)
 
     def _trained(self, job: dict[str, Any]) -> Path | None:
@@ -211,32 +214,45 @@ class Worker:
         """How a job ends before its time: a person cancelled it, or this worker is stopped."""
         return "stopped" if heart.cancelled.is_set() else "release" if self._over.is_set() else None
 
-    def _insisted(self, job: dict[str, Any], folder: Path, heart: Heart) -> bool:
-        """Whether the server took the model; while it makes mistakes, it is brought again for an hour.
+    def _modelled(self, job: dict[str, Any], folder: Path, heart: Heart) -> bool:
+        """Whether the server took the model, which stays where it is until then. Raises Late, Refused."""
+        try:
+            return self._insisted(job, heart, partial(self._deliver, job, folder))
+        except Refused as error:
+            if error.status in NOT_TAKEN:
+                (folder / TRAINED).unlink()
+            if error.status < ITS_OWN:
+                raise
+            kept = f"the model is kept in {folder} and brought again when the job is tried again"
+            raise Refused(error.status, f"{error}; {kept}") from error
+
+    def _insisted(self, job: dict[str, Any], heart: Heart, bring: Callable[[], None]) -> bool:
+        """Whether the server took what a job made; while it makes mistakes, that is brought again for an hour.
 
         Raises Late, Refused.
         """
         pauses = iter(PAUSES)
         while True:
             try:
-                self._deliver(job, folder)
+                bring()
                 return True
             except Refused as error:
-                if error.status in NOT_TAKEN:
-                    (folder / TRAINED).unlink()
-                if error.status < ITS_OWN:
-                    raise
                 pause = next(pauses, None)
-                if pause is None:
-                    kept = f"the model is kept in {folder} and brought again when the job is tried again"
-                    raise Refused(error.status, f"{error}; {kept}") from error
+                if error.status < ITS_OWN or pause is None:
+                    raise
                 print(f"job {job['id']}: brought again in {pause:g} s, the server answered: {error}", flush=True)
-            self._over.wait(pause)
+            self._rest(pause, heart)
             if heart.late.is_set():
                 raise Late(LOST)
             if how := self._ending(heart):
                 self._end(job, how)
                 return False
+
+    def _rest(self, seconds: float, heart: Heart) -> None:
+        """A pause that ends as soon as the job does."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not (heart.late.is_set() or self._ending(heart)):
+            self._over.wait(min(left, self.beat / 2))
 
     def _deliver(self, job: dict[str, Any], folder: Path) -> None:
         """The model goes to the server, which decides about it."""
@@ -259,16 +275,18 @@ class Worker:
 
     def _measured(self, job: dict[str, Any], heart: Heart, report: Report) -> None:
         """A deployed model on the evaluation set of a candidate."""
-        from serving.evaluation import fetched, measurement_of
-
         folder = self._folder("measure", job)
         try:
             fetched(folder, job["subject"], job["for"], self.client)
             if self._ran(["-m", "serving.evaluation", str(folder)], folder, job, heart, report):
-                found = measurement_of(folder, self.client.put)
-                self.client.post(f"/api/jobs/{job['id']}/measured", self._mine(job) | {"measurement": found}, DECISION)
+                self._insisted(job, heart, partial(self._tell_measured, job, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _tell_measured(self, job: dict[str, Any], folder: Path) -> None:
+        """The figures go to the server, which decides about the candidate."""
+        found = measurement_of(folder, self.client.put)
+        self.client.post(f"/api/jobs/{job['id']}/measured", self._mine(job) | {"measurement": found}, DECISION)
 
     def _fail(self, job: dict[str, Any], error: str) -> None:
         """With as much of the reason as the server keeps: its end."""

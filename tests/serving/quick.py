@@ -1,6 +1,6 @@
 """A server without verification and a worker whose training takes a moment, for tests that kill many of them.
 
-python tests/serving/quick.py server ROOT PORT LEASE | worker URL LOGS SECONDS | train FOLDER SECONDS
+python tests/serving/quick.py server ROOT PORT LEASE | worker URL LOGS SECONDS | train FOLDER SECONDS | measure FOLDER
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors.numpy import save
 
-from tests.serving.material import SET, VERSION, manifest, weights
+from tests.serving.material import OTHER_SET, SET, VERSION, manifest, weights
 from utils.files import write_whole
 
 
@@ -55,5 +55,11 @@ def train(folder: str, seconds: str) -> None:
     write_whole(place / "package.json", json.dumps({"measurement": measured, "split": {}, "code_version": VERSION}))
 
 
+def measure(folder: str) -> None:
+    write_whole(Path(folder) / "predictions.csv", "path,label,predicted\nx,a,b\n")
+    measured = {"set_digest": OTHER_SET, "split": "test", "images": 9, "figures": {"accuracy": 0.5}}
+    write_whole(Path(folder) / "package.json", json.dumps(measured))
+
+
 if __name__ == "__main__":
-    {"server": server, "worker": worker, "train": train}[sys.argv[1]](*sys.argv[2:])
+    {"server": server, "worker": worker, "train": train, "measure": measure}[sys.argv[1]](*sys.argv[2:])

@@ -13,7 +13,7 @@ from serving.server import start_workers
 from serving.tables import worker as workers
 from serving.worker import Worker
 from tests.serving.conftest import packaged, put, served
-from tests.serving.material import VERSION
+from tests.serving.material import OTHER_SET, SET, VERSION
 
 
 class Quick(Worker):
@@ -21,6 +21,14 @@ class Quick(Worker):
 
     def _line(self, job, folder):
         return ["-m", "tests.serving.quick", "train", str(folder), "0"]
+
+
+class Measuring(Worker):
+    """Its measurings take a moment, too."""
+
+    def _ran(self, line, folder, *of_the_job):
+        line = ["-m", "tests.serving.quick", "measure", *line[-1:]]
+        return super()._ran(line, folder, *of_the_job)
 
 
 class Verbose(Worker):
@@ -192,7 +200,7 @@ def test_a_worker_that_is_stopped_while_its_server_is_away_fails_no_job(joined, 
 
 @pytest.mark.parametrize(("ask", "state"), [("cancel", "cancelled"), ("stop", "queued")])
 def test_a_job_whose_model_waits_ends_when_it_is_cancelled_or_its_worker_is_stopped(joined, monkeypatch, ask, state):
-    monkeypatch.setattr("serving.worker.PAUSES", [0.05] * 1000)
+    monkeypatch.setattr("serving.worker.PAUSES", [3600.0])
     parts, worker = joined(Quick)
     left = broken(monkeypatch, parts.completion, "succeed", 1000)
     parts.submission.submit(b'{"SEED": 1}', "main", "a test")
@@ -219,6 +227,21 @@ def test_a_measuring_that_cannot_be_fetched_leaves_nothing_behind(joined, tmp_pa
         parts.queue.rest_seconds = 0.0
         parts.queue.add(connection, "evaluate", "main", [], **facts)
     assert ended(parts)["state"] == "failed" and (tmp_path / "jobs").is_dir()
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_measurement_is_brought_again_after_mistakes_of_the_server(joined, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("serving.worker.PAUSES", [0.05] * 2)
+    parts, worker = joined(Measuring)
+    left = broken(monkeypatch, parts.completion, "measured", 2)
+    for seed, digest in ((1, SET), (2, OTHER_SET)):
+        configuration = put(parts, b"datamodule: {}\n")
+        package = packaged(parts, 0.9, seed, digest, configuration=configuration)
+        parts.completion.register(Package(**package), "me")
+    job = ended(parts)
+    assert (job["state"], job["attempt"]) == ("succeeded", 1) and not left
+    assert "job 1: brought again in 0.05 s, the server" in capsys.readouterr().out
+    worker.stop()
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
