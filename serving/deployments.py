@@ -44,7 +44,7 @@ class Deployments:
 
         generation: the one that the person saw; another one now is a Conflict.
         """
-        self.store.verify(self.store.files(number))
+        self.store.require_working(number)
         with self.database.alone() as connection:
             row = self._whole(connection, number)
             seen = current(connection, row.name)
@@ -95,7 +95,7 @@ class Deployments:
 
     def _offer(self, number: int, actor: str, role: str, values: dict[str, Any], why: str) -> dict[str, Any]:
         """Verified as before a deployment; beside a live model of the same task alone."""
-        self.store.verify(self.store.files(number))
+        self.store.require_working(number)
         with self.database.alone() as connection:
             row = self._whole(connection, number)
             seen = current(connection, row.name)

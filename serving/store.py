@@ -57,6 +57,14 @@ class Store:
         """Raises BadCandidate for a model that does not work: it must not go live."""
         self._verify(self.blobs, files)
 
+    def require_working(self, number: int) -> None:
+        """Raises BadCandidate with a model's name where it does not work, LookupError where it has no files."""
+        try:
+            self.verify(self.files(number))
+        except BadCandidate as error:
+            named = self.get(number)
+            raise BadCandidate(f"{named['name']} {named['version']} does not work: {error}") from error
+
     def files(self, number: int) -> Files:
         """Those of a model. Raises LookupError where there is no such model, or its files were given up."""
         with self.database.read() as connection:

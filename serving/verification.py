@@ -1,5 +1,6 @@
 """Whether a model works: asked in a process of its own, since it is not trusted and the server has no torch."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +8,13 @@ from typing import TYPE_CHECKING
 from models.manifest import Manifest, preprocessing
 from serving.blobs import Blobs
 from serving.child import ask, begin
+from serving.package import BadCandidate
 from serving.store import Files, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 SECONDS = 300
 CLOSE = 1e-3  # of the golden logits' spread
@@ -20,7 +24,12 @@ FROM_CLASSES = ("classification", "heads", "multilabel")  # tasks whose second a
 def verify(blobs: Blobs, files: Files) -> None:
     """Raises BadCandidate where the files are not what their names say, or the model does not answer as it did."""
     require_whole(blobs, files)
-    ask("serving.verification", [str(blobs.path(sha)) for sha in files.named], SECONDS)
+    named = [str(blobs.path(sha)) for sha in files.named]
+    try:
+        ask("serving.verification", named, SECONDS)
+    except BadCandidate as error:
+        log.warning("the model of %s does not work: %s", ", ".join(named), error)
+        raise
 
 
 def check(model: Path, manifest_file: Path, golden: Path | None) -> None:
@@ -35,10 +44,10 @@ def loaded(model: Path, manifest: Manifest) -> "nn.Module":
     """The network; shapes are compared before anything of its size is made."""
     import torch
 
-    from models.model_file import load_weights, unfetched
+    from models.model_file import unfetched
     from utils.build import build
 
-    weights = load_weights(model)
+    weights = _tensors(model, "its weights")
     with torch.device("meta"):
         described = build(unfetched(manifest.architecture)).state_dict()
     names = sorted(described.keys() | weights.keys())
@@ -50,6 +59,17 @@ def loaded(model: Path, manifest: Manifest) -> "nn.Module":
     return net.eval()
 
 
+def _tensors(file: Path, what: str) -> "dict[str, Tensor]":
+    """A file's, by name; ValueError without its place, which is nothing to whoever reads why a model does not work."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{what} cannot be read as safetensors ({error}): train it again") from error
+
+
 def _shape(weights: "dict[str, Tensor]", name: str) -> tuple[int, ...] | None:
     return tuple(weights[name].shape) if name in weights else None
 
@@ -59,9 +79,10 @@ def _compare(net: "nn.Module", manifest: Manifest, golden: Path) -> None:
     import torch
 
     from datamodule.transforms import Normalize
-    from models.model_file import load_weights
 
-    stored, shape = load_weights(golden), preprocessing(manifest)
+    stored, shape = _tensors(golden, "its golden batch"), preprocessing(manifest)
+    if missing := {"pixels", "logits"} - stored.keys():
+        raise ValueError(f"its golden batch holds no {' and no '.join(sorted(missing))}: train it again")
     pixels, expected = stored["pixels"], stored["logits"]
     with torch.inference_mode():
         logits = net(Normalize(shape.mean, shape.std)(pixels.permute(0, 3, 1, 2))).float()
@@ -79,7 +100,9 @@ def main(arguments: list[str]) -> None:
     model, manifest, *golden = map(Path, arguments)
     try:
         check(model, manifest, golden[0] if golden else None)
-    except (ValueError, TypeError, RuntimeError, KeyError) as error:  # as a hostile manifest may bring about
+    except ValueError as error:
+        sys.exit(" ".join(str(error).split()))
+    except (TypeError, RuntimeError, KeyError) as error:  # as a hostile manifest may bring about
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 

@@ -129,14 +129,16 @@ def test_what_does_not_work_becomes_no_candidate(open_parts):
 
     def verify(blobs, files):
         if files.model in broken:
-            raise BadCandidate("it does not load")
+            raise BadCandidate("its weights do not load")
 
     parts = open_parts(verify=verify)
     register(parts, 1, 0.5)
     number = register(parts, 2)
     broken.add(parts.store.get(number)["file_sha256"])
-    with pytest.raises(BadCandidate):
+    with pytest.raises(BadCandidate, match=r"^main 2 does not work: its weights do not load$"):
         parts.deployments.canary(number, 0.1, "me")
+    with pytest.raises(BadCandidate, match=r"^main 2 does not work: "):
+        parts.deployments.deploy(number, "me")
     assert parts.deployments.get("main")["canary_id"] is None
 
 

@@ -1,6 +1,7 @@
 """A run registers itself; what goes live was loaded and asked before, and a deployed model is measured on a new set."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from serving.registration import Register
 from serving.store import Files, sha256_of
 from serving.verification import check, verify
 from serving.worker import Worker
-from tests.serving.conftest import served
+from tests.serving.conftest import put, served
 from tests.serving.material import VERSION
 from train import require_store
 
@@ -153,6 +154,23 @@ def test_a_model_whose_manifest_lies_does_not_go_live(real):
     _, verdict = parts.completion.register(bad, "a test")
     assert not verdict.promote and "it does not work: " in verdict.why and "TypeError" in verdict.why
     assert parts.deployments.get("main")["model_id"] is None
+
+
+def test_a_golden_batch_that_cannot_be_read_is_told_without_its_place_which_is_in_the_log(real, caplog):
+    parts, package = real
+    bad = package.model_copy(update={"golden": put(parts, b"nonsense")})
+    _, verdict = parts.completion.register(bad, "a test")
+    said = r"it does not work: its golden batch cannot be read as safetensors \([^/]*\): train it again"
+    assert re.fullmatch(said, verdict.why)
+    assert str(parts.store.blobs.path(bad.golden)) in caplog.text
+
+
+def test_a_golden_batch_without_answers_is_told(real, tmp_path):
+    parts, package = real
+    (tmp_path / "model.json").write_text(package.manifest)
+    save_file({"pixels": np.zeros((1, 8, 8, 1), np.uint8)}, tmp_path / "golden.safetensors")
+    with pytest.raises(ValueError, match=r"^its golden batch holds no logits: train it again$"):
+        check(parts.store.blobs.path(package.model), tmp_path / "model.json", tmp_path / "golden.safetensors")
 
 
 def test_a_file_damaged_on_the_disk_does_not_go_live(real):
