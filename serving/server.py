@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 30  # seconds that an idle connection stays open
 LAST_WORDS = 10  # seconds for requests that are under way when it ends
+LOCAL = "local"  # the name of its own workers
 SAID = 1024  # bytes of what a page may say over its socket, which is nothing
 
 
@@ -88,16 +89,17 @@ def address(settings: ServingSettings, port: int) -> str:
 
 
 def start_workers(parts: Parts, port: int, workers: "list[Worker]") -> None:
-    """The local ones, into `workers`."""
+    """The local ones, into `workers`; those of former servers of this store ended with them."""
     if not parts.settings.local_workers:
         return
     from serving.worker import Worker
 
     settings, root = parts.settings, parts.store.root
+    parts.workers.gone(LOCAL)
     for _ in range(settings.local_workers):
         worker = Worker(
             address(settings, port),
-            name="local",
+            name=LOCAL,
             arguments=shlex.split(settings.worker_arguments),
             logs=str(root / "runs"),
             certificate=settings.certificate,

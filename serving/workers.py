@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
 
 from serving.database import Database, added
 from serving.tables import worker
@@ -23,7 +23,10 @@ class Workers:
         self.database, self.version = database, version
 
     def join(self, name: str, token_id: int, version: str, machine: str, declared: Sequence[str]) -> dict[str, Any]:
-        """A new worker; where the name is taken, it gets a suffix. Raises OtherVersion."""
+        """A worker under its name, with a number where another of that name works. Raises OtherVersion.
+
+        It takes the place of one with its name and token that was not heard of lately: fences alone hold jobs.
+        """
         if version != self.version:
             raise OtherVersion(
                 f"this worker runs version {version} of the code, the server runs {self.version}: check out the same "
@@ -31,9 +34,20 @@ class Workers:
             )
         now = time.time()
         row = {"token_id": token_id, "version": version, "machine": machine, "declared": list(declared)}
+        row |= {"joined": now, "seen": now}
         with self.database.alone() as connection:
-            free = _free(connection, name)
-            return {"id": added(connection, worker, row | {"name": free, "joined": now, "seen": now}), "name": free}
+            free, former = _place(connection, name, token_id, now - ACTIVE_SECONDS)
+            if former is None:
+                return {"id": added(connection, worker, row | {"name": free}), "name": free}
+            connection.execute(update(worker).where(worker.c.id == former).values(row))
+            return {"id": former, "name": free}
+
+    def gone(self, name: str) -> None:
+        """The workers of a name, with and without a number, have ended: nobody waits to hear of them."""
+        with self.database.write() as connection:
+            then = time.time() - ACTIVE_SECONDS
+            there = _named(name), worker.c.seen > then
+            connection.execute(update(worker).where(*there).values(seen=then))
 
     def seen(self, number: int, token_id: int) -> Row[Any]:
         """The worker's row, now that it was heard of; LookupError for a number that is not this token's."""
@@ -59,8 +73,15 @@ class Workers:
             return list(connection.execute(query).scalar() or [])
 
 
-def _free(connection: Connection, name: str) -> str:
-    like = worker.c.name.startswith(name, autoescape=True)
-    taken = set(connection.execute(select(worker.c.name).where(like)).scalars())
-    numbered = (f"{name}-{number}" for number in range(2, len(taken) + 3))
-    return next(one for one in (name, *numbered) if one not in taken)
+def _place(connection: Connection, name: str, token_id: int, since: float) -> tuple[str, int | None]:
+    """The first name that is free, or was this token's and not heard of since; then also its row's number."""
+    taken = {row.name: row for row in connection.execute(select(worker).where(_named(name)))}
+    for one in (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))):
+        row = taken.get(one)
+        if row is None or (row.token_id == token_id and row.seen <= since):
+            break
+    return one, None if row is None else row.id
+
+
+def _named(name: str) -> ColumnElement[bool]:
+    return or_(worker.c.name == name, worker.c.name.startswith(f"{name}-", autoescape=True))
