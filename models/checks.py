@@ -8,9 +8,13 @@ from typing import Any
 from datamodule.settings import DataSettings
 from models.settings import RunSettings, TrainerSettings
 from models.tester_settings import TesterSettings
+from models.timm_names import refuse_unknown
 from utils.build import MEASURED, check_own, settings
 
 Config = dict[str, Any]
+
+NAMES_OF_TIMM = {"models.backbones.build_timm": "architecture", "models.segmenters.build_segmenter": "encoder"}
+CHOSEN_LATER = "auto"
 
 
 def check(config: Config) -> None:
@@ -19,6 +23,7 @@ def check(config: Config) -> None:
     settings(TrainerSettings, config["trainer"], "trainer.")
     settings(TesterSettings, config.get("tester", {}), "tester.")
     check_own(config)
+    _check_network(config["models"])
     _check_data(config["datamodule"])
 
 
@@ -36,6 +41,13 @@ def refuse_one_name(configs: Sequence[Config]) -> None:
                 f"run_name={name} would be {count} trainings of this sweep: leave it out, or let it follow a value "
                 "that is swept: 'run_name=s${seed}'"
             )
+
+
+def _check_network(node: Config) -> None:
+    """A network that timm does not have is refused before anything is read, and before it waits in a queue."""
+    key = NAMES_OF_TIMM.get(node["_target_"])
+    if key in node and node[key] != CHOSEN_LATER:
+        refuse_unknown(f"models.{key}", node[key])
 
 
 def _check_data(node: Config) -> None:

@@ -227,14 +227,19 @@ def _within(choices: dict[str, list[Value]], limit: int) -> dict[str, list[Value
 
 
 def _composing(asked: Plan, declared: Sequence[str], check: Check) -> Plan:
-    """Leaves out keys that the chosen groups do not have; refuses values that no job can run, before there is one.
+    """Leaves out keys that the chosen groups do not have; refuses what no job can run, before there is one.
 
-    Each value is composed once with each choice of groups: a sum, not a product.
+    Each choice of groups is composed alone and once with each value: a sum, not a product.
     """
     groups = {key: values for key, values in asked.choices.items() if (CONFIGURATION / key).is_dir()}
     for key, values in groups.items():
         refuse_option(key, values)
     bases = Plan(groups).jobs()
+    try:
+        for base in bases:
+            check([*declared, *base], [])
+    except ValueError as error:
+        raise BadSweep(str(error)) from error
     unknown, kept = dict(asked.unknown), dict(groups)
     for key, values in asked.choices.items():
         if key in groups:

@@ -138,6 +138,8 @@ def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_bef
         ({"trainer.gradient_clip_val": "x"}, "trainer.gradient_clip_val='x'"),
         ({"BATCH_SIZE": 0}, "datamodule.batch_size=0"),
         ({"MODEL": None}, "models=null"),
+        ({"MODEL": ["resnet18", "resnt18"]}, "models.architecture=resnt18: timm has none of that name; did you mean"),
+        ({"MODEL": "unet", "models.encoder": "resnet19"}, "models.encoder=resnet19: timm has none of that name"),
         ({"seed": -1}, "seed=-1"),
         ({"tune.trials": 0}, "tune.trials=0"),
     ],
@@ -145,6 +147,11 @@ def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_bef
 def test_a_value_that_no_job_can_run_is_refused_with_its_key(asked, why):
     with pytest.raises(BadSweep, match=why):
         plan(asked, check=check_line)
+
+
+def test_a_model_without_a_key_of_a_worker_is_refused_not_its_other_keys():
+    with pytest.raises(BadSweep, match="models.num_filters: there is no such key"):
+        plan({"MODEL": "resnet18", "EPOCHS": 1}, declared=["models.num_filters=3"])
 
 
 def test_a_figure_is_no_place():

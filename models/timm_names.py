@@ -1,0 +1,35 @@
+"""The names of timm's networks, read in its source: to import it takes seconds, and torch."""
+
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from utils.signature import nearest
+
+REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
+FORMER = re.compile(r"register_model_deprecations\(__name__, \{(.*?)\}\)", re.DOTALL)  # names that lead to newer ones
+KEY = re.compile(r"""['"](\w+)['"]\s*:""")
+
+
+def refuse_unknown(key: str, name: str) -> None:
+    """Raises ValueError for a name that this machine's timm does not know; of its weights' tag only timm can tell."""
+    base = name.partition(".")[0]
+    if base not in architectures() and base not in former_names():
+        raise ValueError(f"{key}={name}: timm has none of that name; {nearest(base, sorted(architectures()))}")
+
+
+@cache
+def architectures() -> frozenset[str]:
+    return frozenset(name for text in _sources() for name in REGISTERED.findall(text))
+
+
+@cache
+def former_names() -> frozenset[str]:
+    return frozenset(name for text in _sources() for table in FORMER.findall(text) for name in KEY.findall(table))
+
+
+def _sources() -> list[str]:
+    found = find_spec("timm")
+    assert found is not None and found.submodule_search_locations  # requirements.txt names it
+    return [file.read_text() for file in Path(found.submodule_search_locations[0]).glob("models/*.py")]
