@@ -14,9 +14,10 @@ from serving.database import NEWEST, Database, version
 from serving.feedback_files import FEEDBACK, Shelf
 from serving.settings import NAME
 from serving.store import referenced
-from serving.tables import feedback, metadata, token
+from serving.tables import feedback, metadata, store_folder, token
 from utils.files import sync_folder
 
+CARRIED = [table for table in metadata.sorted_tables if table is not store_folder]  # a restored store has its own
 FACTS, ROWS, FILES = "store.json", "rows", "blobs"
 MOST_ROWS = 500  # inserted at a time
 ROUNDS = 5  # at most, where files are deleted all the time
@@ -78,7 +79,7 @@ def _add_rows(archive: tarfile.TarFile, root: Path, database: Database) -> tuple
     with database.read() as connection:
         if database.file is None:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        for table in metadata.sorted_tables:
+        for table in CARRIED:
             rows = [json.dumps(dict(row._mapping)) for row in connection.execute(select(table))]
             _add(archive, f"{ROWS}/{table.name}.jsonl", "\n".join(rows))
             count += len(rows)
@@ -149,7 +150,7 @@ def _restore_image(shelf: Shelf, content: bytes, sha256: str) -> None:
 
 def _restore_rows(archive: tarfile.TarFile, connection: Connection, in_postgres: bool) -> int:
     count = 0
-    for table in metadata.sorted_tables:
+    for table in CARRIED:
         rows = [json.loads(line) for line in _content(archive, f"{ROWS}/{table.name}.jsonl").splitlines()]
         for begin in range(0, len(rows), MOST_ROWS):
             connection.execute(insert(table), rows[begin : begin + MOST_ROWS])

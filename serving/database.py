@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 FILE = "store.sqlite"  # below the root of a store without a database of its own
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0004"
+NEWEST = "0005"
 AWAY = (OperationalError, InterfaceError, PoolTimeout)  # a database that is down, starts again, or is too busy
 NO_ANSWER = "the database does not answer"
 ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres
@@ -170,8 +170,8 @@ def _reached(url: str | None) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise ValueError(f"serving.database={_without_password(url)} cannot be opened: {error.orig}") from error
+        raise ValueError(f"serving.database={without_password(url)} cannot be opened: {error.orig}") from error
 
 
-def _without_password(url: str | None) -> str:
+def without_password(url: str | None) -> str:
     return make_url(url).render_as_string(hide_password=True) if url else "null"

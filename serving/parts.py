@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from serving.blobs import BLOBS
@@ -12,6 +13,7 @@ from serving.database import Database, has_schema
 from serving.deployments import Deployments
 from serving.endpoints import Serving
 from serving.feedback import Feedback
+from serving.folder import bind
 from serving.jobs import Queue
 from serving.metrics import Metrics, State
 from serving.monitoring.answered import Answered
@@ -53,6 +55,18 @@ def require_store(settings: ServingSettings) -> None:
     raise ValueError(f"{place} is no store: give the serving.root=DIR of one; python -m serving makes a new one")
 
 
+def _database(root: Path, url: str | None) -> Database:
+    """A store's own; one in Postgres is held against the folder."""
+    database = Database(root, url)
+    if url is not None:
+        try:
+            bind(root, database, url)
+        except ValueError:
+            database.close()
+            raise
+    return database
+
+
 def assemble(
     settings: ServingSettings,
     rule: Rule,
@@ -66,7 +80,7 @@ def assemble(
     engine: the node of what answers images; only a server needs it. check: refuses what no worker could begin.
     """
     root = settings.folder
-    database = Database(root, settings.database)
+    database = _database(root, settings.database)
     store = Store(root, database, verify)
     deployments = Deployments(store)
     queue = Queue(database, settings.lease_seconds, settings.max_attempts)

@@ -18,6 +18,13 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+store_folder = Table(  # of a database of its own alone: serving.folder
+    "store_folder",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("path", Text, nullable=False),  # where it was opened last
+)
+
 token = Table(
     "token",
     metadata,

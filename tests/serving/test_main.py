@@ -5,6 +5,7 @@ import tarfile
 import pytest
 
 from serving.__main__ import action_of, done, opened, restored
+from serving.database import NEWEST
 from serving.settings import ServingSettings
 
 RULE = {"_target_": "serving.promotion.Better"}
@@ -70,7 +71,7 @@ def test_what_is_no_backup_is_refused_and_leaves_no_folder(content, store, tmp_p
 
 def test_a_store_that_is_not_empty_gets_neither_rows_nor_files_of_a_backup(store, tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        (tmp_path / "store.json").write_text('{"schema": "0004"}')
+        (tmp_path / "store.json").write_text(f'{{"schema": "{NEWEST}"}}')
         archive.add(tmp_path / "store.json", "store.json")
         archive.add(tmp_path / "store.json", f"blobs/{'a' * 64}")
     with pytest.raises(ValueError, match="not empty"):
