@@ -52,8 +52,8 @@ def _of_models(connection: Connection) -> list[Any]:
 
 
 def _of_workers(connection: Connection) -> list[Any]:
-    """New ones; who was heard of last is too much news to push."""
-    return [_highest(connection, worker.c.id)]
+    """Those that joined or came again; who was heard of last is too much news to push."""
+    return list(connection.execute(select(func.max(worker.c.id), func.max(worker.c.joined))).one())
 
 
 def _highest(connection: Connection, column: Any) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
+from serving.changes import state
 from serving.server import LOCAL, start_workers
 from serving.tables import worker
 from tests.serving.conftest import served
@@ -35,6 +36,15 @@ def test_a_worker_takes_the_place_of_a_silent_one_of_its_name_and_token_and_of_n
     assert join(machine="there") == ("box", 1)
     assert parts.workers.every()[0]["machine"] == "there" and parts.workers.every()[0]["active"]
     assert [join(), join()] == [("box-2", 2), ("box-4", 6)]
+
+
+def test_open_pages_hear_of_a_worker_that_comes_again(parts, join):
+    join()
+    before = state(parts)["marks"]["workers"]
+    assert state(parts)["marks"]["workers"] == before
+    silent(parts, 1)
+    join()
+    assert state(parts)["marks"]["workers"] != before
 
 
 def test_a_job_of_a_silent_worker_is_not_that_of_the_one_in_its_place(parts, join):
