@@ -2,12 +2,14 @@
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from sqlalchemy import Row, select
 
@@ -18,6 +20,8 @@ from serving.monitoring.scores import LONGEST, Kept, kept, stepped, sureness
 from serving.promotion import Measured
 from serving.store import Store
 from serving.tables import evaluation
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 Rows = Sequence[dict[str, str]]
@@ -51,8 +55,16 @@ class References:
         if number not in self._known:
             while len(self._known) >= MOST_CACHED:
                 self._known.pop(next(iter(self._known)), None)
-            self._known[number] = self._read(number)
+            self._known[number] = self._readable(number)
         return self._known[number]
+
+    def _readable(self, number: int) -> Reference | None:
+        """None also where files are damaged or gone: answers are kept and shown all the same."""
+        try:
+            return self._read(number)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            log.warning("model %d has no reference, since its files cannot be read: %r", number, error)
+            return None
 
     def _read(self, number: int) -> Reference | None:
         """Predictions of the first evaluation: the ones after it are on other models' sets."""

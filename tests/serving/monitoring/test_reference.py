@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 from safetensors.numpy import save
+from sqlalchemy import select
 
 from serving.monitoring import reference as module
 from serving.monitoring.reference import References, names_of, of_table
 from serving.monitoring.scores import MOST_SCORES, STEPS, kept
+from serving.tables import evaluation
 from tests.serving.conftest import put
 from tests.serving.material import manifest, weights
 from tests.serving.monitoring.conftest import CLASSES, golden_with, logits_of, register, table_of
@@ -43,6 +45,20 @@ def test_a_runs_table_is_read_as_its_answers_are_kept(task, rng):
     step = 0 if task == "regression" else 1 / STEPS
     np.testing.assert_allclose(then.scores, now.scores, atol=step + 1e-9, rtol=1e-6)
     assert (np.abs(then.scores - now.scores) < 1e-6).mean() > 0.99
+
+
+@pytest.mark.parametrize("damage", ["golden", "table", "gone"])
+def test_a_model_whose_files_cannot_be_read_has_no_reference_and_the_log_says_so(watched, damage, caplog):
+    nonsense = "nonsense\n1\n"
+    brought = {"golden": {"golden": put(watched, nonsense.encode())}, "table": {"predictions": nonsense}, "gone": {}}
+    number = register(watched, 2, **brought[damage])
+    if damage == "gone":
+        with watched.database.read() as connection:
+            own = evaluation.c.model_id == number
+            table = connection.execute(select(evaluation.c.predictions_sha256).where(own)).scalar_one()
+        watched.store.blobs.path(table).unlink()
+    assert References(watched.store).of(number) is None
+    assert f"model {number} has no reference, since its files cannot be read: " in caplog.text
 
 
 def test_of_very_many_classes_choice_and_confidence_are_kept_alone(rng):
