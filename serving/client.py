@@ -47,7 +47,7 @@ class Client:
         over: threading.Event | None = None,
     ) -> None:
         encrypted = server.startswith("https:")  # the list of authorities is read for nothing else
-        verify = ssl.create_default_context(cafile=certificate) if certificate else encrypted
+        verify = _trusting(certificate) if certificate else encrypted
         headers = {"Authorization": f"Bearer {token}"}
         self.http = httpx.Client(
             base_url=server.rstrip("/"), headers=headers, timeout=timeout, verify=verify, trust_env=False
@@ -124,6 +124,17 @@ class Client:
             pause = random.uniform(0, min(LONGEST_PAUSE, 0.25 * 2 ** min(tried, 10)))
             if (self.tries is not None and tried >= self.tries) or self.over.wait(pause):
                 raise ConnectionError(f"{self.server} does not answer ({trouble}): does `python -m serving` run there?")
+
+
+def _trusting(certificate: str) -> ssl.SSLContext:
+    """Raises ValueError where the file holds no certificate."""
+    try:
+        return ssl.create_default_context(cafile=certificate)
+    except OSError as error:
+        said = error.strerror or error
+        raise ValueError(
+            f"certificate={certificate} cannot be read ({said}): give a PEM file, the server's own"
+        ) from error
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

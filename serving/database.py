@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 FILE = "store.sqlite"  # below the root of a store without a database of its own
@@ -43,7 +43,7 @@ class Database:
         self.file = None if url else root / FILE
         self.engine = _engine(url or f"sqlite:///{self.file}")
         try:
-            with _reached(url):
+            with _reached(root, url):
                 migrate(self.engine)
         except ValueError:
             self.close()
@@ -158,20 +158,21 @@ def has_schema(root: Path, url: str | None = None) -> bool:
         return False
     engine = _engine(url or f"sqlite:///{root / FILE}")
     try:
-        with _reached(url):
+        with _reached(root, url):
             return version(engine) is not None
     finally:
         engine.dispose()
 
 
 @contextmanager
-def _reached(url: str | None) -> Iterator[None]:
-    """Raises ValueError where the database cannot be opened."""
+def _reached(root: Path, url: str | None) -> Iterator[None]:
+    """Raises ValueError where the database cannot be opened, or is none."""
     try:
         yield
-    except OperationalError as error:
-        raise ValueError(f"serving.database={without_password(url)} cannot be opened: {error.orig}") from error
+    except DatabaseError as error:
+        named = f"serving.database={without_password(url)}" if url else f"the store's {root / FILE}"
+        raise ValueError(f"{named} cannot be opened: {error.orig}") from error
 
 
-def without_password(url: str | None) -> str:
-    return make_url(url).render_as_string(hide_password=True) if url else "null"
+def without_password(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import shlex
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,14 +28,20 @@ SAID = 1024  # bytes of what a page may say over its socket, which is nothing
 
 
 class Announcing(uvicorn.Server):
-    """Calls `ready` with the port as soon as it listens."""
+    """Calls `ready` with the port as soon as it listens. Raises ValueError where it cannot."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
         super().__init__(config)
         self.ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as end:  # uvicorn has told why
+            if self.lifespan.should_exit:
+                raise
+            place = f"serving.host={self.config.host} serving.port={self.config.port}"
+            raise ValueError(f"{place} cannot be listened at: choose others; port 0 is any free one") from end
         if self.started:
             self.ready(self.servers[0].sockets[0].getsockname()[1])
 
@@ -42,6 +49,7 @@ class Announcing(uvicorn.Server):
 def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
     """Serves until it is stopped. announce: is called with the address when it listens."""
     settings = parts.settings
+    require_certificate(settings)
     held = hold(parts.store.root)
     workers: list[Worker] = []
 
@@ -68,6 +76,20 @@ def serve(parts: Parts, app: FastAPI, announce: Callable[[str], None]) -> None:
         for worker in workers:
             worker.abandon()
         held.close()
+
+
+def require_certificate(settings: ServingSettings) -> None:
+    """Raises ValueError where the files of an encrypted server are not there, or do not fit."""
+    if settings.certificate is None:
+        return
+    for key in ("certificate", "private_key"):
+        if not Path(getattr(settings, key)).is_file():
+            raise ValueError(f"serving.{key}={getattr(settings, key)}: there is no such file")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.certificate, settings.private_key)
+    except ssl.SSLError as error:
+        given = f"serving.certificate={settings.certificate} serving.private_key={settings.private_key}"
+        raise ValueError(f"{given}: these are no certificate with its key, both as PEM ({error})") from error
 
 
 def hold(root: Path) -> IO[str]:

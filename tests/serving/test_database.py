@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from serving import database as module
 from serving import tables
-from serving.database import NEWEST, WAL_IS_SOUND, Database, version
+from serving.database import FILE, NEWEST, WAL_IS_SOUND, Database, has_schema, version
 from serving.history import append, broken
 from serving.version import ROOT
 
@@ -126,6 +126,13 @@ def test_sqlite_is_as_safe_as_its_version_allows(tmp_path):
 def test_a_database_that_is_not_there_is_named(tmp_path, url):
     with pytest.raises(ValueError, match=r"serving\.database="):
         Database(tmp_path, url)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / FILE).write_bytes(b"nonsense" * 1000)
+    for opens in (Database, has_schema):
+        with pytest.raises(ValueError, match=f"the store's {tmp_path / FILE} cannot be opened: file is not a database"):
+            opens(tmp_path)
 
 
 def test_a_machine_that_takes_connections_and_says_nothing_is_given_up(tmp_path, monkeypatch):

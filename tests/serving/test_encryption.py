@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from serving.client import Client
+from serving.server import require_certificate
+from serving.settings import ServingSettings
 from tests.serving.conftest import bearer
 
 
@@ -22,6 +24,19 @@ def certificate(tmp_path):
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", files[0], "-keyout", files[1]]
     subprocess.run([*line.split(), *names], check=True, capture_output=True)
     return files
+
+
+def test_files_that_are_no_certificate_with_its_key_are_named(tmp_path, certificate):
+    file, key = map(str, certificate)
+    require_certificate(ServingSettings(certificate=file, private_key=key))
+    with pytest.raises(ValueError, match=r"serving\.private_key=none\.pem: there is no such file"):
+        require_certificate(ServingSettings(certificate=file, private_key="none.pem"))
+    for wrong in ("none.pem", key):
+        with pytest.raises(ValueError, match=f"certificate={wrong} cannot be read"):
+            Client("https://localhost", "secret", wrong)
+    for pair in ((file, file), (key, key)):
+        with pytest.raises(ValueError, match=f"serving.certificate={pair[0]} .*: these are no certificate with its"):
+            require_certificate(ServingSettings(certificate=pair[0], private_key=pair[1]))
 
 
 def test_who_knows_the_certificate_gets_in_and_nobody_else(launch, tmp_path, certificate):

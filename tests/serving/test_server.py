@@ -1,11 +1,15 @@
 """From a dropped JSON to a live model and back: a real server, a real worker, real trainings."""
 
 import signal
+import socket
 import time
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
+from serving.server import Announcing
 from serving.settings import ServingSettings
 from tests.serving.conftest import bearer
 
@@ -109,6 +113,14 @@ def test_a_second_server_on_the_same_store_is_refused(launch, tmp_path):
     until(lambda: told(first, "the API"))
     second = launch("serving/__main__.py", *arguments).wait()
     assert second.returncode == 2 and "another server serves" in second.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = Announcing(uvicorn.Config(FastAPI(), "127.0.0.1", port, log_level="critical"), print)
+        with pytest.raises(ValueError, match=rf"serving\.port={port} cannot be listened at: choose others; port 0"):
+            server.run()
 
 
 @pytest.mark.parametrize(
