@@ -17,7 +17,8 @@ FILE = "store.sqlite"  # below the root of a store without a database of its own
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0005"
 AWAY = (OperationalError, InterfaceError, PoolTimeout)  # a database that is down, starts again, or is too busy
-NO_ANSWER = "the database does not answer"
+NO_ANSWER, NO_ROOM = "the database does not answer", "the database's disk is full"
+SAID_WITHOUT_ROOM = ("disk is full", "No space left on device")  # by SQLite and by Postgres
 ONE_AT_A_TIME = 7_340_021  # names the advisory lock of Postgres
 # Of a connection to Postgres where its URL says nothing else: a machine that is gone without a word is noticed.
 POSTGRES = {
@@ -82,6 +83,12 @@ def _take_turns(connection: Connection) -> None:
     """Waits until no other transaction is here, in any process; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})"))
+
+
+def trouble(error: Exception) -> str:
+    """What one of AWAY means, in words."""
+    cause = str(getattr(error, "orig", error))  # without the statement and what it would have kept
+    return NO_ROOM if any(said in cause for said in SAID_WITHOUT_ROOM) else NO_ANSWER
 
 
 def added(connection: Connection, table: Table, row: dict[str, Any]) -> int:

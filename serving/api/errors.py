@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from serving.batching import Unavailable
 from serving.blobs import Busy, Full, WrongOffset
-from serving.database import AWAY, NO_ANSWER
+from serving.database import AWAY, trouble
 from serving.deployments import Conflict
 from serving.jobs import Late
 from serving.rates import TooOften
@@ -71,8 +71,8 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _no_database(request: Request, error: Exception) -> JSONResponse:
-    log.warning("%s %s: %s: %s", request.method, request.url.path, NO_ANSWER, str(error).splitlines()[0])
-    return JSONResponse({"error": NO_ANSWER}, 503, headers={"Retry-After": "1"})
+    log.warning("%s %s: %s: %s", request.method, request.url.path, trouble(error), str(error).splitlines()[0])
+    return JSONResponse({"error": trouble(error)}, 503, headers={"Retry-After": "1"})
 
 
 async def _unkept(request: Request, error: DataError) -> JSONResponse:

@@ -1,6 +1,7 @@
 """What the pages ask the queue: what a grid would start, an order of those that wait, and words for figures."""
 
 import pytest
+from sqlalchemy import event
 
 from models.scores import TITLES
 from serving.sweeps import SHORT
@@ -17,6 +18,24 @@ def test_a_dry_run_tells_the_size_and_what_is_not_understood_and_starts_nothing(
     assert found["first"] == ["optimizers.lr=0.1", "trainer.max_epochs=1"]
     assert api["viewer"].get("/api/jobs").json() == []
     assert api["operator"].post("/api/jobs", json=grid).json()["size"] == 6
+
+
+def test_a_database_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(api):
+    """SQLite is told that its file may not grow; its error is that of a full disk."""
+
+    def narrow(connection, *_):
+        connection.execute("PRAGMA max_page_count=1")
+
+    def widen(connection, *_):
+        connection.execute("PRAGMA max_page_count=1000000")
+
+    pool, grid = api.parts.database.engine.pool, {"SEED": 1, "long": "x" * 500_000}
+    event.listen(pool, "checkout", narrow)
+    refused = api["operator"].post("/api/jobs", json=grid)
+    assert (refused.status_code, refused.json()["error"]) == (503, "the database's disk is full")
+    event.remove(pool, "checkout", narrow)
+    event.listen(pool, "checkout", widen)
+    assert api["operator"].post("/api/jobs", json=grid).json()["size"] == 1
 
 
 def test_a_dry_run_of_a_search_is_one_job(api):
