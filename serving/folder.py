@@ -5,11 +5,20 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from serving.database import Database, without_password
+from serving.database import FILE, Database, without_password
 from serving.tables import store_folder, token
 from utils.files import write_whole
 
 ID = "store.id"  # below the root
+
+
+def refuse_foreign(root: Path) -> None:
+    """Raises ValueError where SQLite would be made beside files that another database names, and prune them."""
+    if (root / ID).is_file() and not (root / FILE).is_file():
+        raise ValueError(
+            f"the rows of serving.root={root} are in a database beside it, as {ID} there tells: give its "
+            "serving.database=postgresql://USER@HOST/NAME, or another serving.root"
+        )
 
 
 def bind(root: Path, database: Database, url: str) -> None:
@@ -18,8 +27,10 @@ def bind(root: Path, database: Database, url: str) -> None:
     One without a token is nobody's yet: it is new, or a restore into it did not come to its end.
     """
     with database.alone() as connection:
-        kept = connection.execute(select(store_folder)).first()
-        if kept is None or _is_empty(connection):
+        kept, is_empty = connection.execute(select(store_folder)).first(), _is_empty(connection)
+        if is_empty:
+            _refuse_sqlite(root)
+        if kept is None or is_empty:
             connection.execute(delete(store_folder))
             connection.execute(insert(store_folder).values(id=_made(root), path=str(root)))
         elif kept.id != _own(root):
@@ -30,6 +41,15 @@ def bind(root: Path, database: Database, url: str) -> None:
             )
         else:
             connection.execute(update(store_folder).values(path=str(root)))
+
+
+def _refuse_sqlite(root: Path) -> None:
+    """The files of a store in SQLite would seem to be nobody's."""
+    if (root / FILE).is_file():
+        raise ValueError(
+            f"serving.root={root} holds a store in {FILE}, which this serving.database does not know: without it, "
+            "`python -m serving backup FILE`, then `restore FILE` with it and a new serving.root"
+        )
 
 
 def _other(path: str, root: Path) -> str:

@@ -13,7 +13,7 @@ from serving.database import Database, has_schema
 from serving.deployments import Deployments
 from serving.endpoints import Serving
 from serving.feedback import Feedback
-from serving.folder import bind
+from serving.folder import bind, refuse_foreign
 from serving.jobs import Queue
 from serving.metrics import Metrics, State
 from serving.monitoring.answered import Answered
@@ -56,14 +56,16 @@ def require_store(settings: ServingSettings) -> None:
 
 
 def _database(root: Path, url: str | None) -> Database:
-    """A store's own; one in Postgres is held against the folder."""
+    """A store's own, held against the folder with its files."""
+    if url is None:
+        refuse_foreign(root)
+        return Database(root)
     database = Database(root, url)
-    if url is not None:
-        try:
-            bind(root, database, url)
-        except ValueError:
-            database.close()
-            raise
+    try:
+        bind(root, database, url)
+    except ValueError:
+        database.close()
+        raise
     return database
 
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from serving.backup import backup, restore
+from serving.database import FILE
 from serving.folder import ID
 from serving.parts import assemble
 from serving.promotion import Better
@@ -69,6 +70,25 @@ def test_a_database_that_nothing_was_kept_in_is_nobodys(opens, tmp_path):
     opens("two")
     with pytest.raises(ValueError, match=f"belongs to the store in {tmp_path / 'two'},"):
         opens("one")
+
+
+@in_postgres
+def test_files_whose_rows_are_in_another_kind_of_database_are_not_opened_as_nobodys(opens, tmp_path):
+    """Else they would be pruned."""
+    opens("one")
+    with pytest.raises(ValueError, match=rf"root={tmp_path / 'one'} are in a database beside it,.* give its serving\."):
+        opens("one", url=None)
+    assert not (tmp_path / "one" / FILE).exists()
+
+
+@in_postgres
+def test_a_store_in_sqlite_does_not_seem_empty_where_a_new_postgres_is_given(opens, tmp_path):
+    opens("one", url=None)
+    with pytest.raises(ValueError, match=rf"root={tmp_path / 'one'} holds a store in store\.sqlite.*backup"):
+        opens("one")
+    opens("two")
+    (tmp_path / "two" / FILE).touch()
+    opens("two")
 
 
 @in_postgres
