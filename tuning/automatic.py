@@ -21,8 +21,11 @@ from tuning.automatic_optimizer import OPTIMIZER, kept, searched, unsearched
 from tuning.automatic_settings import AutomaticSettings, limits_of
 from tuning.batch_size import measured_sizes, pick, told
 from tuning.candidates import (
+    REPORT_S,
+    REPORT_SHARE,
     Candidate,
     Clock,
+    end_s,
     epochs_of,
     figures_of,
     nearest_to_usable,
@@ -40,10 +43,10 @@ from utils.build import build, settings
 log = logging.getLogger(__name__)
 FEWEST_EPOCHS = 5.0  # that a network must manage in the time
 ENOUGH_FOR_STRONG = 30.0  # epochs
-SLOW_TO_PAY = ("strong", "mix")  # augmentations
+SLOW_TO_PAY = ("strong", "mix")  # augmentations, in fewer epochs
+NEVER_ENOUGH = ("none",)  # in as many
 UNEVEN = 5.0  # times as many images in the largest class as in the smallest: classes are drawn more evenly
 PREPARED_BY = 0.6  # of the networks' share of the time: those not prepared by then are left out
-REPORT_S, REPORT_SHARE = 6.0, 0.01  # CPU-seconds for the report, and a share of the time, kept beside the evaluation's
 
 
 class Automatic:
@@ -179,7 +182,7 @@ class Automatic:
         self.contest.measure(at_its_size)
         if self.fixed & OPTIMIZER:
             return
-        there = self.clock.left - self._of_the_end(at_its_size)
+        there = self.clock.left - end_s(at_its_size, self.clock)
         seconds = min(self.wanted.optimizers_share * self.clock.total, there / 2)
         found = searched(course, at_its_size.step_s, seconds)
         winner = found.winner if found else unsearched(course.config["optimizers"])
@@ -193,7 +196,7 @@ class Automatic:
     def _complete(self, best: Candidate) -> tuple[Config, ImageData]:
         """The configuration with the time that is left for training alone."""
         assert best.course is not None
-        config, data, kept_s = best.course.config, best.course.data, self._of_the_end(best)
+        config, data, kept_s = best.course.config, best.course.data, end_s(best, self.clock)
         seconds = max(1.0, self.clock.left - kept_s)
         config["schedulers"]["budget"] = round(seconds, 1)
         config["trainer"]["max_time"] = span(math.ceil(seconds) + 1)
@@ -203,13 +206,6 @@ class Automatic:
         verdicts.write(self.run.folder, self.told)
         return config, data
 
-    def _of_the_end(self, best: Candidate) -> float:
-        """Seconds that evaluation and report will take."""
-        assert best.course is not None
-        sizes = best.course.data.sizes
-        judged_s = 1.5 * (sizes["val"] + sizes["test"]) / best.images_per_s
-        return REPORT_S * self.clock.slowness + REPORT_SHARE * self.clock.total + judged_s
-
 
 def enough_s(spent_s: float, report_s: float, wanted: AutomaticSettings) -> float:
     """The least time in which networks are still compared, and half of what choosing leaves is trained."""
@@ -218,6 +214,9 @@ def enough_s(spent_s: float, report_s: float, wanted: AutomaticSettings) -> floa
 
 
 def worth_trying(augmentations: Sequence[str], epochs: float) -> Sequence[str]:
-    """Those that pay in so many epochs; all where none would be left."""
-    gentle = [name for name in augmentations if name not in SLOW_TO_PAY]
-    return augmentations if epochs >= ENOUGH_FOR_STRONG or not gentle else gentle
+    """Those that pay in so many epochs; all where none would be left.
+
+    They are compared by trainings that are far shorter, which always speak for less of it.
+    """
+    idle = NEVER_ENOUGH if epochs >= ENOUGH_FOR_STRONG else SLOW_TO_PAY
+    return [name for name in augmentations if name not in idle] or augmentations

@@ -13,6 +13,8 @@ from utils.configuration import option
 from utils.words import images_a_second
 
 BUSIEST = 10.0  # times the CPU-seconds
+REPORT_S, REPORT_SHARE = 6.0, 0.01  # CPU-seconds for the report, and a share of the time, kept beside the evaluation's
+SPARE = 1.5  # times as long as measured may an evaluation take
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Candidate:
     overrides: list[str]
     course: Course | None = None
     step_s: float = math.inf
+    judged_s: float = 0.0  # what it takes to judge an image
     loss: float = math.inf
     refused: str = ""
     too_slow: bool = False  # to be compared with others
@@ -53,6 +56,13 @@ class Clock:
     @property
     def left(self) -> float:
         return self.started + self.total - time.time()
+
+
+def end_s(one: Candidate, clock: Clock) -> float:
+    """Seconds that evaluation and report will take."""
+    assert one.course is not None
+    images = one.course.data.sizes["val"] + one.course.data.sizes["test"]
+    return REPORT_S * clock.slowness + REPORT_SHARE * clock.total + SPARE * images * one.judged_s
 
 
 def parameters(one: Candidate) -> float:

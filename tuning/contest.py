@@ -14,7 +14,7 @@ from models.task import ImageTask
 from models.training import device_of, make_task, settle_choices, stand_in
 from tuning.auto_optimizer import short_training
 from tuning.auto_settings import SearchSettings
-from tuning.candidates import Candidate, Clock, first_arm, parameters
+from tuning.candidates import Candidate, Clock, end_s, first_arm, parameters
 from tuning.course import Config, Course
 from tuning.halving import sizes
 from tuning.limits import Limits
@@ -94,13 +94,15 @@ class Contest:
         return self.data[key]
 
     def measure(self, one: Candidate) -> None:
-        """What a step takes, and so how long the training in full would be."""
+        """What a step and an evaluation take, and so how long the training in full would be."""
         assert one.course is not None
         make = build(first_arm().node)
         one.course.train(make, 1)
         curve, _ = one.course.train(make, PROBED_STEPS)
         one.step_s = (curve.seconds - curve.judged_seconds) / PROBED_STEPS
-        one.course.full_steps = max(1, int(max(self.clock.left, 1.0) * 0.6 / one.step_s))
+        one.judged_s = curve.judged_seconds / curve.judged_images if curve.judged_images else 0.0
+        left = max(self.clock.left - end_s(one, self.clock), 1.0)
+        one.course.full_steps = max(1, int(left * 0.6 / one.step_s))
 
     def _respect_limits(self, one: Candidate) -> None:
         """Refuses a network that is too slow or too large to be deployed, with what it has."""

@@ -43,6 +43,7 @@ class Curve:
     val: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     judged_seconds: float = 0.0  # of them, for validation
+    judged_images: int = 0  # in them
     dropped: str = ""
     _sum: float = 0.0
 
@@ -194,17 +195,20 @@ class Course:
 
     def _judge(self, curve: Curve, step: int, judges: BatchLoader, settling: list[Tensor]) -> None:
         began = time.monotonic()
-        curve.val.append((step, self._validated(judges, settling)))
+        loss, images = self._validated(judges, settling)
+        curve.val.append((step, loss))
         curve.judged_seconds += time.monotonic() - began
+        curve.judged_images += images
 
     @torch.no_grad()
-    def _validated(self, judges: BatchLoader, settling: list[Tensor]) -> float:
-        with settled_norms(self.task.net, settling):
+    def _validated(self, judges: BatchLoader, settling: list[Tensor]) -> tuple[float, int]:
+        """The mean loss, and how many images went through the network for it."""
+        with settled_norms(self.task.net, settling) as settled:
             total, images = torch.zeros((), device=self.device), 0
             for batch in ready(self.data, judges, self.device):
                 total += self.loss(batch).float() * len(batch.image)
                 images += len(batch.image)
-        return float(total) / images
+        return float(total) / images, images + settled
 
     def settling(self) -> list[Tensor]:
         """A few training images, the same each time; taken before a training starts to draw from the same loader."""
@@ -215,8 +219,11 @@ class Course:
 
 
 @contextmanager
-def settled_norms(net: nn.Module, images: Sequence[Tensor]) -> Iterator[None]:
-    """Evaluation with BatchNorm's averages taken anew; its running ones lag behind the weights in a short training."""
+def settled_norms(net: nn.Module, images: Sequence[Tensor]) -> Iterator[int]:
+    """Evaluation with BatchNorm's averages taken anew; its running ones lag behind the weights in a short training.
+
+    Yields from how many images they were taken.
+    """
     norms = [part for part in net.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     before = [(part.momentum, copied(part.state_dict())) for part in norms]
     net.eval()
@@ -224,10 +231,11 @@ def settled_norms(net: nn.Module, images: Sequence[Tensor]) -> Iterator[None]:
         part.reset_running_stats()
         part.momentum = None  # a plain mean over all batches
         part.train()
-    for image in images if norms else ():
+    images = images if norms else ()
+    for image in images:
         net.forward(image)
     net.eval()
-    yield
+    yield sum(map(len, images))
     for part, (momentum, state) in zip(norms, before, strict=True):
         part.momentum = momentum
         part.load_state_dict(state)

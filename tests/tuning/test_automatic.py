@@ -3,7 +3,9 @@
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from models.runs import Run
 from models.training import refuse_unchosen
 from tuning.automatic import Automatic, enough_s, worth_trying
 from tuning.automatic_settings import AutomaticSettings, of_automatic
+from tuning.candidates import Candidate, Clock, end_s
 from tuning.verdicts import Verdict, sections, write
 from utils.configuration import composed
 
@@ -106,8 +109,18 @@ def test_a_time_is_enough_where_networks_are_compared_and_half_of_what_choosing_
 
 def test_augmentations_that_pay_late_are_left_out_of_a_short_training_unless_they_are_all():
     assert worth_trying(["none", "strong", "mix"], epochs=5.0) == ["none"]
-    assert worth_trying(["none", "strong"], epochs=50.0) == ["none", "strong"]
-    assert worth_trying(["strong"], epochs=5.0) == ["strong"]
+    assert worth_trying(["strong", "mix"], epochs=5.0) == ["strong", "mix"]
+
+
+def test_a_long_training_goes_without_augmentation_only_if_it_has_to():
+    assert worth_trying(["none", "digits", "strong"], epochs=50.0) == ["digits", "strong"]
+    assert worth_trying(["none"], epochs=50.0) == ["none"]
+
+
+def test_time_is_kept_to_judge_all_images_as_fast_as_images_are_judged():
+    data = SimpleNamespace(sizes={"val": 100, "test": 900})
+    one = Candidate("a", [], SimpleNamespace(data=data), step_s=10.0, judged_s=0.02)
+    assert end_s(one, Clock(1000.0)) - end_s(replace(one, judged_s=0.0), Clock(1000.0)) == pytest.approx(30, abs=1)
 
 
 def test_a_mistake_leaves_no_run(command, tmp_path):

@@ -123,6 +123,13 @@ def test_the_figure_is_smoothed_over_the_end_of_the_schedule(course):
     assert len(late) >= 2 and curve.val_loss == pytest.approx(sum(late) / len(late))
 
 
+def test_all_images_that_judging_costs_are_counted(course):
+    course = course()
+    curve, _ = course.train(maker(), 20)
+    settled = sum(len(image) for image in course.settling())
+    assert curve.judged_images == len(curve.val) * (course.data.sizes["val"] + settled) > 0
+
+
 def test_longer_trainings_are_looked_at_more_often_and_all_at_their_end():
     assert looks_at(8, 64, 300) == [7, 8]
     assert looks_at(400, 64, 300) == [100, 200, 300, 360, 380, 400]
