@@ -1,4 +1,4 @@
-"""Converted engines beside their model, kept until weights, engine, version, precision or machine change."""
+"""Converted engines beside their model, kept until weights, conversion, version, precision or machine change."""
 
 import fcntl
 import hashlib
@@ -15,6 +15,7 @@ from serving.engines.engine import Engine, Maker
 from serving.engines.source import Source
 from utils.files import sha256_file, sync_folder, write_whole
 
+CONVERSION = 2  # raised whenever this project converts a model into files that answer otherwise
 FACTS = "engine.json"  # written last: what the engine is, and the sha256 of each of its files
 
 
@@ -45,8 +46,8 @@ def kept(maker: Maker, source: Source) -> Path:
 
 def identity(maker: Maker, source: Source) -> dict[str, Any]:
     """All that decides what the converted files hold."""
-    return {"model": source.identity, "engine": maker.name, "version": maker.version(), "precision": maker.precision,
-            "settings": maker.kept_apart_by(), "machine": maker.machine()}  # fmt: skip
+    return {"model": source.identity, "conversion": CONVERSION, "engine": maker.name, "version": maker.version(),
+            "precision": maker.precision, "settings": maker.kept_apart_by(), "machine": maker.machine()}  # fmt: skip
 
 
 def place(maker: Maker, source: Source) -> Path:

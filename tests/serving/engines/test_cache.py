@@ -102,7 +102,7 @@ def test_a_damaged_engine_is_made_anew(copy, damage):
     assert is_whole(kept(Slow(), source_of(copy))) and (folder / "second").read_text() == "done"
 
 
-def test_weights_precision_version_and_machine_each_have_an_engine_of_their_own(copy, monkeypatch):
+def test_weights_precision_versions_and_machine_each_have_an_engine_of_their_own(copy, monkeypatch):
     source, seen = source_of(copy), set()
     seen.add(place(OpenVino("fp32"), source))
     seen.add(place(OpenVino("bf16"), source))
@@ -112,7 +112,9 @@ def test_weights_precision_version_and_machine_each_have_an_engine_of_their_own(
     seen.add(place(OpenVino("fp32"), source))
     monkeypatch.setattr("serving.engines.engine.cpu_flags", lambda: ("avx2",))
     seen.add(place(OpenVino("fp32"), source))
-    assert len(seen) == 6
+    monkeypatch.setattr("serving.engines.cache.CONVERSION", 0)
+    seen.add(place(OpenVino("fp32"), source))
+    assert len(seen) == 7
 
 
 def test_the_normalisation_and_the_architecture_count_as_the_model_too(copy):
