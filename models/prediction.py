@@ -12,7 +12,7 @@ from threading import Thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from datamodule.locations import Image, Location, is_url, locate
+from datamodule.locations import Image, Location, file_system, is_url, locate
 from datamodule.parallel import cores
 from models.model_file import Manifest, read_manifest
 from models.prediction_file import PredictionFile
@@ -55,6 +55,7 @@ def predict(chosen: PredictionSettings) -> Summary:
     masks = mask_folder(chosen, location) if manifest.task == "segmentation" else ""
     columns = renderer(manifest, chosen, preprocessing(manifest), masks).columns
     _refuse_nothing(location)
+    _refuse_to_replace(location, chosen.output)
     identity = configuration(chosen, location, manifest)
     with (
         _answering(folder, chosen, masks) as answer,
@@ -109,6 +110,12 @@ def _workers(chosen: PredictionSettings) -> int:
 def _refuse_nothing(location: Location) -> None:
     if next(iter(location), None) is None:
         raise ValueError(f"source={location.source}: no image in it; {location.accepted}")
+
+
+def _refuse_to_replace(location: Location, output: str) -> None:
+    """Raises ValueError where the answers would take the place of what they answer, such as a list with labels."""
+    if Location(output, "file", *file_system(output)).root == location.root:
+        raise ValueError(f"output={output} is the source itself, which would be lost; name another file")
 
 
 def _kept(rows: Rows, chosen: PredictionSettings) -> Rows:

@@ -20,6 +20,7 @@ from utils.files import write_whole
 from utils.log import console
 from utils.words import many
 
+COLUMNS = ("run", "state", "model", "data", "optimizer", "val", "test", "minutes")  # of the listing
 _HELD: dict[Path, IO[str]] = {}  # open for as long as the process lives, since closing a file gives its lock back
 
 
@@ -80,8 +81,14 @@ class Run:
         return self.manifest_file.is_file()
 
     def read(self) -> dict[str, Any]:
-        """The whole configuration file, with its `record` of measured facts."""
-        return dict(yaml.safe_load(self.configuration_file.read_text()))
+        """The whole configuration file, with its `record` of measured facts. Raises ValueError for a damaged one."""
+        try:
+            stored = yaml.safe_load(self.configuration_file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.configuration_file} is damaged: {error}") from error
+        if not isinstance(stored, dict):
+            raise ValueError(f"{self.configuration_file} is damaged: no configuration is in it")
+        return stored
 
     def write(self, configuration: dict[str, Any]) -> None:
         write_whole(self.configuration_file, yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
@@ -133,7 +140,11 @@ class Run:
             self.drop_former()
 
     def manifest(self) -> dict[str, Any]:
-        return dict(json.loads(self.manifest_file.read_text())) if self.finished else {}
+        """Of its model, {} before it has one. Raises ValueError for a damaged one."""
+        try:
+            return dict(json.loads(self.manifest_file.read_text())) if self.finished else {}
+        except ValueError as error:
+            raise ValueError(f"{self.manifest_file} is damaged: {error}") from error
 
 
 def create(logs: str, experiment_name: str, run_name: str | None, force: bool) -> Run:
@@ -163,7 +174,8 @@ def every(logs: str = "logs") -> list[Run]:
 
 
 def _started(folder: Path) -> str:
-    found = re.search(r"^  started: '?([^'\n]+)", (folder / "full_configurations.yaml").read_text(), re.MULTILINE)
+    text = (folder / "full_configurations.yaml").read_text(errors="replace")
+    found = re.search(r"^  started: '?([^'\n]+)", text, re.MULTILINE)
     return found[1] if found else ""
 
 
@@ -297,16 +309,21 @@ def _act(chosen: argparse.Namespace) -> None:
         out.print(comparison(find(chosen.first, chosen.logs), find(chosen.second, chosen.logs)))
     elif chosen.action == "prune":
         _prune(prunable(chosen.logs, chosen.keep, chosen.unfinished), chosen.yes)
+    elif runs := every(chosen.logs):
+        out.print(listing(runs))
     else:
-        out.print(listing(every(chosen.logs)))
+        print(f"no run lies below {Path(chosen.logs).absolute()}")
 
 
 def listing(runs: list[Run]) -> Table:
-    """A table of key figures, a row a run."""
-    rows = [key_figures(run) for run in runs]
-    table = _unabridged(*(rows[0] if rows else ()), title=many(len(runs), "run"))
-    for row in rows:
-        table.add_row(*row.values())
+    """A table of key figures, a row a run; of one whose files are damaged the name alone."""
+    table = _unabridged(*COLUMNS, title=many(len(runs), "run"))
+    for run in runs:
+        try:
+            row = key_figures(run)
+        except (ValueError, KeyError):
+            row = {"run": run.listed_as, "state": "damaged"}
+        table.add_row(*(row.get(column, "") for column in COLUMNS))
     return table
 
 

@@ -55,6 +55,22 @@ def test_folder_glob_list_and_single_file_agree(answered, pictures, tmp_path):
     assert alone == pytest.approx(among, abs=2e-6)  # a batch of another size sums in another order
 
 
+def test_a_list_that_is_answered_is_not_replaced_by_its_answers(answered, pictures, tmp_path):
+    pictures(2)
+    labelled = tmp_path / "labels.csv"
+    labelled.write_text("path,label\nimages/a/0000.png,ant\n")
+    (tmp_path / "link.csv").symlink_to(labelled)
+    for output in (f"{tmp_path}/images/../labels.csv", str(tmp_path / "link.csv")):
+        with pytest.raises(ValueError, match="labels.csv|link.csv is the source itself"):
+            answered(labelled, output=output)
+    files = fsspec.filesystem("memory")
+    files.pipe("/there/labels.csv", labelled.read_bytes())
+    with pytest.raises(ValueError, match="is the source itself"):
+        answered("memory://there/labels.csv", output="memory://there/labels.csv")
+    files.rm("/there", recursive=True)
+    assert labelled.read_text() == "path,label\nimages/a/0000.png,ant\n"
+
+
 def test_sources_and_outputs_at_urls_answer_as_local_ones(answered, pictures):
     root, files = pictures(6), fsspec.filesystem("memory")
     for file in root.rglob("*.png"):

@@ -110,6 +110,25 @@ def test_listing_and_comparing_on_the_command_line(tmp_path, capsys):
     assert "seed" in capsys.readouterr().out
 
 
+def test_damaged_runs_do_not_hide_the_others(tmp_path, capsys):
+    whole, *damaged = [run_of(tmp_path, name) for name in ("whole", "empty", "cut", "binary", "manifest")]
+    for run, content in zip(damaged, (b"", b"models: {_target_: a.B}\n", b"\xff\xfe\x00"), strict=False):
+        run.configuration_file.write_bytes(content)
+    damaged[-1].manifest_file.write_text('{"metrics": ')
+    main(["--logs", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert shown.count("damaged") == 4 and shown.count("finished") == 1 and "5 runs" in shown
+    for run, file in ((damaged[0], "full_configurations.yaml"), (damaged[-1], "model.json")):
+        with pytest.raises(SystemExit, match=f"error: {run.folder / file} is damaged"):
+            main(["--logs", str(tmp_path), "compare", "whole", run.folder.name])
+    assert find("latest", str(tmp_path)).finished and whole.finished
+
+
+def test_where_no_run_is_the_listing_says_so(tmp_path, capsys):
+    main(["--logs", str(tmp_path / "longs")])
+    assert capsys.readouterr().out == f"no run lies below {tmp_path / 'longs'}\n"
+
+
 def test_a_line_of_the_listing_has_room_for_the_leading_figures_of_every_task(tmp_path, capsys):
     figures = ["accuracy", "top5_accuracy", "balanced_accuracy", "precision_macro", "f1_macro", "auc_macro", "ece"]
     of_classes = {f"{split}/{name}": 0.5 for split in ("val", "test") for name in figures}
