@@ -142,8 +142,7 @@ def _conclude(config: Config, run: Run, bench: Bench, arms: list[Arm]) -> Outcom
     final = copy.deepcopy(config)
     final["resume_weights_training"] = None if bench.trainings.first is None else str(bench.trainings.first)
     final["trainer"] |= bench.journal.find("run", "speed") or {}
-    resume = run.last.is_file()
-    outcome = train(final, run, resume, Parts(data=bench.data.labelled(labels), sections=of(bench, arms)))
+    outcome = train(final, run, run.can_go_on, Parts(data=bench.data.labelled(labels), sections=of(bench, arms)))
     if not (run.report / "index.html").exists():
         write_report(run.report, f"{run.folder.parent.name} / {run.folder.name}", sections(bench, arms))
     shutil.rmtree(run.folder / "rounds", ignore_errors=True)

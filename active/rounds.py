@@ -50,8 +50,7 @@ class Trainings:
         )
         start = self.retrain.start(at)
         config["resume_weights_training"] = None if start is None else str(start)
-        resume = run.last.is_file() and run.configuration_file.is_file()
-        train(config, run, resume, Parts(data=data, sections=None))
+        train(config, run, run.can_go_on, Parts(data=data, sections=None))
         return run
 
     def of_round(self, data: PoolData, seed: int, speed: Config) -> Config:

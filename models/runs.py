@@ -57,6 +57,11 @@ class Run:
         return ""
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether its training was begun, and its last checkpoint holds every state."""
+        return self.configuration_file.is_file() and not self.why_it_cannot_go_on
+
+    @property
     def best(self) -> Path:
         return self.checkpoints / "best.ckpt"
 
@@ -159,7 +164,7 @@ def create(logs: str, experiment_name: str, run_name: str | None, force: bool) -
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise ValueError(f"run_name={name}: {folder} exists; choose another name or add force=True") from error
+        raise ValueError(f"run_name={name}: {folder} exists; choose another name, or replace it: force=True") from error
     except OSError as error:
         raise ValueError(
             f"logs={logs}: cannot make the run folder {folder} ({error.strerror}); name another place"
@@ -205,9 +210,17 @@ def _only(runs: list[Run], name: str, logs: str) -> Run:
     if not runs:
         known = ", ".join(run.listed_as for run in every(logs)[:5]) or "none"
         raise ValueError(
-            f"{name} is no run folder (no full_configurations.yaml in it); the newest below {logs}: {known}"
+            f"{name} is no run folder (no full_configurations.yaml in it{_before_training(name, logs)}); "
+            f"the newest below {logs}: {known}"
         )
     return runs[0]
+
+
+def _before_training(name: str, logs: str) -> str:
+    """What a folder may be that a run made and in which no training has begun."""
+    wanted = Path(name).absolute()
+    there = wanted.is_dir() or any(folder.name == wanted.name for folder in Path(logs).absolute().glob("*/*"))
+    return ": no training has begun there; a search that was stopped goes on by its own command" if there else ""
 
 
 def weights_file(source: str, logs: str) -> Path:

@@ -10,7 +10,7 @@ import psutil
 from tuning.arms import Arm
 from tuning.course import Course
 from utils.configuration import option
-from utils.words import images_a_second
+from utils.words import images_a_second, many
 
 BUSIEST = 10.0  # times the CPU-seconds
 REPORT_S, REPORT_SHARE = 6.0, 0.01  # CPU-seconds for the report, and a share of the time, kept beside the evaluation's
@@ -27,6 +27,7 @@ class Candidate:
     step_s: float = math.inf
     judged_s: float = 0.0  # what it takes to judge an image
     loss: float = math.inf
+    steps: int = 0  # after which it had that loss: those of a later round are more
     refused: str = ""
     too_slow: bool = False  # to be compared with others
     latency_ms: float = math.nan  # p95 of one image
@@ -100,7 +101,7 @@ def figures_of(one: Candidate) -> str:
         return one.refused
     speed = images_a_second(one.images_per_s)
     if math.isfinite(one.loss):
-        return f"validation loss {one.loss:.3g}, {speed}"
+        return f"validation loss {one.loss:.3g} after {many(one.steps, 'step')}, {speed}"
     return f"too slow, {speed}" if one.too_slow else speed
 
 

@@ -129,13 +129,14 @@ class Contest:
             left = left[:count]
             seconds = share * self.clock.total / len(rounds) / count
             for one in left:
-                one.loss = self._short(one, seconds)
+                self._short(one, seconds)
             left = sorted(left, key=lambda one: one.loss)
         return left[0]
 
-    def _short(self, one: Candidate, seconds: float) -> float:
+    def _short(self, one: Candidate, seconds: float) -> None:
+        """Trains a complete schedule in the time; the candidate keeps what came of it."""
         assert one.course is not None
-        steps = max(PROBED_STEPS, int(seconds / (1.35 * one.step_s)))
+        one.steps = max(PROBED_STEPS, int(seconds / (1.35 * one.step_s)))
         arm = first_arm()
-        curve, _ = short_training(one.course, arm, steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
-        return curve.val_loss
+        curve, _ = short_training(one.course, arm, one.steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
+        one.loss = curve.val_loss

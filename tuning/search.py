@@ -45,7 +45,7 @@ def _told(study: Study, run: Run) -> Start | None:
     if not problem.settings.final:
         mark(problem, run, done=True)
         return None
-    if run.last.is_file():  # its full training was interrupted
+    if run.can_go_on:  # its full training was interrupted
         stored = {key: value for key, value in run.read().items() if key != "record"}
         return Start(run, stored, resume=True)
     return Start(run, problem.of_best(best.values))

@@ -80,6 +80,14 @@ def test_a_folder_that_is_no_run_is_refused_with_the_known_ones(tmp_path):
         find("nowhere", str(tmp_path))
 
 
+def test_a_folder_in_which_no_training_began_is_told_as_that(tmp_path):
+    run_of(tmp_path, "mine")
+    searched = create(str(tmp_path), "default", "searched", force=False).folder
+    for name in ("searched", str(searched)):
+        with pytest.raises(ValueError, match="in it: no training has begun there; a search .* goes on by its own"):
+            find(name, str(tmp_path))
+
+
 def test_a_run_that_another_process_writes_is_refused_and_not_resumed(tmp_path):
     run = run_of(tmp_path, "busy", finished=False)
     code = f"from models.runs import *; Run(Path({str(run.folder)!r})).lock(); print('held', flush=True); input()"

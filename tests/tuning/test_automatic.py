@@ -43,6 +43,7 @@ def test_everything_is_chosen_explained_and_reproduces_without_a_choice(command,
     } <= {one["what"] for one in told}
     page = (folder / "report" / "index.html").read_text()
     assert "Automatic choices" in page and all(one["chosen"] in page for one in told)
+    assert re.search(r"validation loss [\d.]+ after \d+ steps, .* images/s; ", page)
     config = stored(folder)
     assert config["auto"] is None and config["models"]["num_filters"] == 8
     assert config["optimizers"]["option"] is None and isinstance(config["datamodule"]["batch_size"], int)

@@ -17,7 +17,7 @@ def test_of_networks_that_break_a_limit_the_nearest_is_named_else_the_first():
 
 def test_a_candidate_is_told_by_what_stopped_it_or_by_its_loss():
     assert figures_of(Candidate("a", [], refused="too large")) == "too large"
-    assert figures_of(Candidate("a", [], loss=0.25)) == "validation loss 0.25, 0 images/s"
+    assert figures_of(Candidate("a", [], loss=0.25, steps=40)) == "validation loss 0.25 after 40 steps, 0 images/s"
     assert figures_of(Candidate("a", [])) == "0 images/s"  # the only one there is
     assert figures_of(Candidate("a", [], too_slow=True)) == "too slow, 0 images/s"
 
@@ -25,8 +25,8 @@ def test_a_candidate_is_told_by_what_stopped_it_or_by_its_loss():
 def test_candidates_that_there_was_no_time_to_train_are_not_told_as_compared():
     first, second = Candidate("none", []), Candidate("digits", [])
     assert told_beside(first, [first, second]) == "no time to compare them; 0 images/s; digits: 0 images/s"
-    first.loss = 0.25
-    assert told_beside(first, [first, second]) == "validation loss 0.25, 0 images/s; digits: 0 images/s"
+    first.loss, first.steps = 0.25, 1
+    assert told_beside(first, [first, second]) == "validation loss 0.25 after 1 step, 0 images/s; digits: 0 images/s"
     assert told_beside(second, [second]) == "0 images/s"
 
 

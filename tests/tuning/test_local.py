@@ -10,10 +10,11 @@ import torch
 
 from models.figures import reported
 from models.interruption import Interrupted, status
-from models.runs import Run
+from models.runs import Run, create
 from models.training import BATCH_SIZE
 from tuning import local
 from tuning.charts import history_chart
+from tuning.interruption import place
 from tuning.orders import Ending, Order
 from tuning.records import Journal
 from tuning.results import best_told, write_results
@@ -178,6 +179,18 @@ def test_a_grid_that_the_trials_cut_off_says_what_would_try_all(problem, tmp_pat
     cut = Study(problem("tune.searcher=grid", space), tmp_path / "cut")
     assert cut.left_out == "4 of 5 combinations; tune.trials=5 tries all"
     assert Study(problem("tune.searcher=grid", space, "tune.trials=5"), tmp_path / "whole").left_out == ""
+
+
+@pytest.mark.parametrize(("weights_only", "goes_on"), [(False, True), (True, False)])
+def test_a_final_training_goes_on_where_its_checkpoint_holds_every_state(problem, tmp_path, weights_only, goes_on):
+    run = create(str(tmp_path / "logs"), "default", "killed", force=False)
+    study = Study(problem("tune.trials=1"), place(run))
+    ended(study, Ending({"seconds": 1.0}), 0.5)
+    assert not _told(study, run).resume
+    run.write({"callback": {"checkpoints": {"save_weights_only": weights_only}}, "record": {}})
+    run.checkpoints.mkdir()
+    run.last.write_bytes(b"")
+    assert _told(study, run).resume is goes_on
 
 
 def test_sigterm_ends_a_search_in_mid_trial_and_the_signal_is_told(problem, tmp_path, handlers):
