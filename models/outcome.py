@@ -230,8 +230,8 @@ def compare(original: Config, outcome: Outcome) -> tuple[bool, str]:
     if before["weights"]["final"] == now["weights"]["final"]:
         return True, f"reproduced: the weights' sha256 is the same, {now['weights']['final'][:16]}"
     facts = differences(
-        {key: before[key] for key in ("environment", "data", "weights")},
-        {key: now[key] for key in ("environment", "data", "weights")},
+        {key: before.get(key) for key in ("environment", "data", "weights", "steps")},
+        {key: now.get(key) for key in ("environment", "data", "weights", "steps")},
     )
     values = differences(
         {k: v for k, v in original.items() if k != "record"},

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from models.runs import Run, create, find, weights_file
+from models.runs import Run, create, differences, find, weights_file
 from models.settings import CHOSEN, RunSettings
 
 Config = dict[str, Any]
 Override = Callable[[Config], Config]
+FROM_CHECKPOINT = ("models", "optimizers")
 SHARED_RUN = "EVERGREEN_RUN"  # tells the further ranks of a distributed run where the first one keeps it
 
 
@@ -61,6 +62,7 @@ def _resumed(chosen: RunSettings, override: Override) -> Start | None:
     stored = _without_record(run.read())
     config = _overridden(stored, run, override)
     _refuse_another_name("experiment_name", config["experiment_name"], stored["experiment_name"], run)
+    _refuse_without_effect(config, stored, run)
     _refuse_another_name("run_name", chosen.run_name or run.folder.name, run.folder.name, run)
     return Start(run, config, resume=True)
 
@@ -85,6 +87,16 @@ def _settled(config: Config, stored: Config) -> Config:
         if config.get(group, {}).get(key) == "auto":
             config[group][key] = stored[group].get(key)
     return config
+
+
+def _refuse_without_effect(config: Config, stored: Config, run: Run) -> None:
+    """Network and optimizer come with the checkpoint, whatever the line says: it would be recorded and not be true."""
+    there, here = ({group: given.get(group) for group in FROM_CHECKPOINT} for given in (stored, config))
+    for key, (was, asked) in differences(there, here).items():
+        raise ValueError(
+            f"{key}={asked}: {run.folder.name} goes on with its checkpoint's, {key}={was}; leave it out, or start anew "
+            f"from its weights with resume_weights_training={run.folder}"
+        )
 
 
 def _refuse_another_name(key: str, asked: str, own: str, run: Run) -> None:

@@ -28,6 +28,7 @@ from models.settings import CHOSEN, TrainerSettings, duration
 from models.speed import Bench, Speed, choose, spelt
 from models.task import ImageTask
 from utils.build import build, check_third_party, settings
+from utils.words import many
 
 log = logging.getLogger(__name__)
 BATCH_SIZE, RATE = 64, 1e-3  # to measure with, where they are to be found
@@ -109,9 +110,11 @@ def _fit(config: Config, run: Run, resume: bool, parts: Parts) -> tuple[pl.Train
     data.prepare()
     if resume:
         _refuse_other_data(run, data)
-        _refuse_corrupt(run.last)
+    checkpoint = _read(run.last) if resume else None
     task = make_task(config, data)
     task.check(example(data, torch.device("cpu")).image[:2])
+    if checkpoint:
+        _refuse_unlike(run, checkpoint, task, limits)
     parent = None if resume else _start_from_weights(config, task)
     record = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -218,13 +221,35 @@ def _refuse_other_data(run: Run, data: ImageData) -> None:
         )
 
 
-def _refuse_corrupt(checkpoint: Path) -> None:
+def _read(checkpoint: Path) -> dict[str, Any]:
     try:
-        torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+        return dict(torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
             f"{checkpoint} cannot be read ({type(error).__name__}): put a whole copy of it there, or start a new run"
         ) from error
+
+
+def _refuse_unlike(run: Run, checkpoint: dict[str, Any], task: ImageTask, limits: TrainerSettings) -> None:
+    """Raises ValueError for what the checkpoint cannot go on with, before it is stored in the run's configuration."""
+    begun, steps = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["ready"], checkpoint["global_step"]
+    if begun > limits.max_epochs:
+        raise ValueError(
+            f"trainer.max_epochs={limits.max_epochs}: {run.folder.name} has begun epoch {begun}; give {begun} or more"
+        )
+    if 0 < limits.max_steps < steps:
+        raise ValueError(
+            f"trainer.max_steps={limits.max_steps}: {run.folder.name} has trained {many(steps, 'step')}; give as many "
+            "or more, or -1 for no limit"
+        )
+    there = {name: tuple(tensor.shape) for name, tensor in checkpoint["state_dict"].items()}
+    here = {name: tuple(tensor.shape) for name, tensor in task.state_dict().items()}
+    for name in sorted(there.keys() & here.keys()):
+        if there[name] != here[name]:
+            raise ValueError(
+                f"{run.last} does not fit this network: {name} is {there[name]} there and {here[name]} here; leave out "
+                f"what changes the network, or start anew from its weights with resume_weights_training={run.folder}"
+            )
 
 
 def settle_choices(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> None:

@@ -1,7 +1,15 @@
 """What a finished training says."""
 
-from models.outcome import Outcome, tell
+from models.outcome import Outcome, compare, tell
 from models.runs import Run
+
+
+def test_a_rerun_to_which_the_time_allowed_other_steps_says_so(tmp_path):
+    record = {"environment": {}, "data": {}, "weights": {"final": "a"}, "steps": 153}
+    Run(tmp_path).write({"record": record | {"weights": {"final": "b"}, "steps": 141}})
+    told = {"epochs": 1, "steps": 141, "seconds": 1.0, "best_epoch": 1, "weights_sha256": "b"}
+    same, why = compare({"record": record}, Outcome(Run(tmp_path), "SimpleCnn", 1000, {}, {}, **told))
+    assert not same and why == "NOT reproduced: a before, b now. steps was 153, is 141"
 
 
 def test_no_report_is_promised_where_no_image_was_left_to_judge_by(tmp_path, capsys):

@@ -87,6 +87,12 @@ def test_a_run_goes_on_with_what_it_chose_though_the_line_says_auto_once_more(st
     assert going_on(stopped, *autos, "trainer.max_epochs=9") == stored | {"trainer": {"speed": "bf16", "max_epochs": 9}}
 
 
+@pytest.mark.parametrize("given", ["optimizers.lr=0.2", "optimizers.name=sgd"])
+def test_what_comes_with_the_checkpoint_is_not_changed_by_the_line(stopped, given):
+    with pytest.raises(ValueError, match=rf"{given}: stopped goes on with its checkpoint's, optimizers.*leave it out"):
+        going_on(stopped, given)
+
+
 @pytest.mark.parametrize("given", ["optimizers=sgd", "experiment=auto"])
 def test_what_a_stored_run_does_not_take_is_refused_with_how_it_goes_on(stopped, given):
     with pytest.raises(ValueError, match=rf"{given}.*; as it is the run goes on with .*={stopped.folder} alone"):

@@ -8,7 +8,7 @@ from torch import nn
 from datamodule.digits import Digits
 from models import training
 from models.regression import Regression
-from models.runs import Run
+from models.runs import Run, create
 from models.settings import TrainerSettings
 from utils.configuration import plain
 from utils.overrides import CONFIGURATION
@@ -55,6 +55,31 @@ def test_a_run_that_goes_on_with_too_little_memory_keeps_what_it_has(config, tmp
     monkeypatch.setattr(Digits, "prepare", too_large)
     with pytest.raises(ValueError, match="out of memory at datamodule.batch_size=64.*resume_weights_training="):
         training.train(config, Run(tmp_path / "run"), resume=True, parts=training.Parts(data=Digits()))
+
+
+def test_what_a_checkpoint_cannot_go_on_with_is_refused_and_the_run_stays_as_it_is(config, tmp_path):
+    config["trainer"] |= {"speed": "fp32", "threads": 1, "max_epochs": 2, "log_every_n_steps": 1}
+    config["models"] |= {"num_filters": 4, "dense_width": 8}
+    run = create(str(tmp_path / "logs"), "default", "first", force=False)
+
+    def train(resume=True, height=None, **trainer):
+        data = Digits(cache_dir=str(tmp_path), n_samples=200, height=height)
+        training.train(
+            config | {"trainer": config["trainer"] | trainer}, run, resume, training.Parts(data, sections=None)
+        )
+
+    train(resume=False)
+    before = run.configuration_file.read_bytes(), run.last.read_bytes()
+    for told, changed in {
+        "trainer.max_epochs=1: first has begun epoch 2; give 2 or more": {"max_epochs": 1},
+        "trainer.max_steps=3: first has trained 4 steps": {"max_steps": 3},
+        r"last.ckpt does not fit this network: net.* there and .* here; .*resume_weights_training=": {"height": 32},
+    }.items():
+        with pytest.raises(ValueError, match=told):
+            train(**changed)
+        assert (run.configuration_file.read_bytes(), run.last.read_bytes()) == before
+    train(max_epochs=3)
+    assert run.read()["record"]["epochs"] == 3
 
 
 def test_a_regression_does_not_start_from_the_checkpoint_of_a_classification(tmp_path):
