@@ -167,9 +167,10 @@ class ImageTask(pl.LightningModule):
 
     def require(self, figure: str, key: str) -> None:
         """Raises ValueError unless each validation logs this figure. key: what asks for it."""
-        known = ["train/loss", "val/loss", *map(str, self.metrics)]
+        known = ["val/loss", *map(str, self.metrics)]
         if figure not in known:
-            raise ValueError(f"{key}={figure} is not logged; {nearest(figure, known)} (logged are: {', '.join(known)})")
+            told = f"{nearest(figure, known)} (a validation logs: {', '.join(known)})"
+            raise ValueError(f"{key}={figure} is not logged by a validation; {told}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["loss_sums"] = self.loss_sums

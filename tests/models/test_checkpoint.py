@@ -38,10 +38,11 @@ def test_a_figure_that_is_to_rise_is_followed_upwards_without_being_told(fitted)
     assert float(the(StopEarly, trainer).best_score) == pytest.approx(max(accuracies), abs=1e-6)
 
 
+@pytest.mark.parametrize(("figure", "meant"), [("accuracy", "val/accuracy"), ("train/loss", "val/loss")])
 @pytest.mark.parametrize("key", ["callback.stopping_metric", "callback.checkpoints.monitor"])
-def test_a_figure_that_is_not_logged_is_refused_before_the_first_step(fitted, key):
-    with pytest.raises(ValueError, match=rf"{key}=accuracy is not logged; did you mean val/accuracy"):
-        fitted("misspelt", "callback=early_stopping", f"{key}=accuracy", "datamodule.n_samples=400")
+def test_a_figure_that_no_validation_logs_is_refused_before_the_first_step(fitted, key, figure, meant):
+    with pytest.raises(ValueError, match=rf"{key}={figure} is not logged by a validation; did you mean {meant}"):
+        fitted("misspelt", "callback=early_stopping", f"{key}={figure}", "datamodule.n_samples=400")
 
 
 class Overflowing(Callback):
