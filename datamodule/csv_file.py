@@ -99,9 +99,19 @@ class CsvFile(ImageData):
             return self.targets.label(cells)
         if self.kind == "labels":
             each = [_named(*pair, number) for pair in zip(self.columns, cells, strict=True)]
-            found = each if len(each) > 1 else self._split_up(cells[0])
+            found = each if len(each) > 1 else self._names_in(cells[0], number)
             return SEVERAL.join(dict.fromkeys(filter(None, found))) or SEVERAL
         return SEVERAL.join(self._split_up(cells[0]) if self.kind == "values" and len(cells) == 1 else cells)
+
+    def _names_in(self, cell: str, number: str) -> list[str]:
+        """The labels of a cell. Raises ValueError for one that would be taken for several later."""
+        names = self._split_up(cell)
+        if wrong := next((name for name in names if SEVERAL in name), None):
+            raise ValueError(
+                f"{self.file}: the label {wrong!r} in line {number} has a {SEVERAL}, which stands between labels "
+                "wherever they are kept; write another sign"
+            )
+        return names
 
     def _split_up(self, cell: str) -> list[str]:
         return [part.strip() for part in cell.split(self.separator)]
@@ -131,7 +141,9 @@ class CsvFile(ImageData):
             wanted = [("path_column", self.path_column), *(("label_column", column) for column in self.columns)]
             for key, column in wanted:
                 if column not in header:
-                    raise ValueError(f"{self.file} has no column {column!r} but {header}; set datamodule.{key}")
+                    other = next((sign for sign in ";\t|" if len(header) == 1 and sign in header[0]), None)
+                    way_out = f"{key}" if other is None else f"delimiter='{other.replace(chr(9), TAB)}'"
+                    raise ValueError(f"{self.file} has no column {column!r} but {header}; set datamodule.{way_out}")
             return [line | {NUMBER: str(table.line_num)} for line in table]
 
     def _there(self, lines: list[Line]) -> list[Line]:

@@ -74,6 +74,12 @@ def test_a_missing_column_is_named_with_those_there_are(listed):
         listed("path,kind", "0.png,a").scan()
 
 
+@pytest.mark.parametrize(("sign", "told"), [(";", "';'"), ("\t", r"'\\t'")])
+def test_where_another_sign_stands_between_the_cells_that_is_told(listed, sign, told):
+    with pytest.raises(ValueError, match=f"has no column 'path' but .*; set datamodule.delimiter={told}"):
+        listed(f"path{sign}label", f"0.png{sign}a").scan()
+
+
 def test_an_unknown_split_is_named(listed):
     with pytest.raises(ValueError, match="names a split 'holdout'; use train, val, test or pool"):
         listed("path,label,split", "0.png,a,holdout").scan()

@@ -28,6 +28,11 @@ def test_several_labels_stand_in_one_column(listed):
     assert source.scan().label.tolist() == ["dog|cat", "cat", "|", ""]
 
 
+def test_a_label_that_would_become_two_is_refused(listed):
+    with pytest.raises(ValueError, match=r"the label 'a\|b' in line 3 has a \|"):
+        encoded(listed("path,label", "0.png,b;c", "1.png,c;a|b", kind="labels", separator=";"))
+
+
 def test_a_separator_can_be_named(listed):
     assert encoded(listed("path,label", "0.png,b ; a", kind="labels", separator=";")) == ([[1, 1]], ("a", "b"))
 
