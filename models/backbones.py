@@ -4,12 +4,13 @@ import logging
 from typing import Any, Literal
 
 import timm
-from timm.models import get_pretrained_cfg, is_model, list_models, split_model_name_tag
+from timm.models import get_pretrained_cfg, split_model_name_tag
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
 from models.model_file import start_from
 from models.pretrained import UNREACHED, weights_in, weights_location
+from models.timm_names import refuse_unknown
 from utils.signature import nearest
 
 log = logging.getLogger(__name__)
@@ -66,10 +67,8 @@ def build_timm(
 
 
 def _check_name(architecture: str) -> None:
+    refuse_unknown("models.architecture", architecture)
     base, tag = split_model_name_tag(architecture)
-    if not is_model(base):
-        near = nearest(base, list_models())
-        raise ValueError(f"models.architecture={architecture}: timm has none of that name; {near}")
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{base}.*")] if tag else []
     if tag and tag not in tags:
         near = nearest(tag, tags)

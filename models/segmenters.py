@@ -4,13 +4,11 @@ import logging
 from typing import Any
 
 import segmentation_models_pytorch as smp
-import timm
 import torch.nn.functional as F
-from timm.models import is_model
 from torch import Tensor, nn
 
 from models.pretrained import UNREACHED, weights_location
-from utils.signature import nearest
+from models.timm_names import refuse_unknown
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +50,7 @@ def build_segmenter(
     pretrained: timm's weights for the encoder; auto: where they can be had. arguments: the architecture's own; None
     means its default.
     """
-    if not is_model(encoder.partition(".")[0]):
-        near = nearest(encoder, timm.list_models())
-        raise ValueError(f"models.encoder={encoder}: timm has none of that name; {near}")
+    refuse_unknown("models.encoder", encoder)
     weights = "imagenet" if _are_weights_there(encoder, pretrained) else None
     own = {key: value for key, value in arguments.items() if value is not None}
     try:
