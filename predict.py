@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 from models.prediction_settings import PredictionSettings
 from utils.build import settings
 from utils.configuration import command, plain
+from utils.loading import loading
 from utils.log import to_terminal
 
 
@@ -14,7 +15,8 @@ def main(cfg: DictConfig) -> None:
     """From the command line to a table of answers and a line that says what was done."""
     to_terminal()
     chosen = settings(PredictionSettings, plain(cfg))
-    from models.prediction import predict
+    with loading():
+        from models.prediction import predict
 
     print(predict(chosen))
 

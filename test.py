@@ -13,6 +13,7 @@ from models.runs import Run, find
 from models.tester_settings import TesterSettings
 from utils.build import build, check_own, settings
 from utils.configuration import command, overridden, plain
+from utils.loading import loading
 from utils.log import to_terminal
 
 OF_THE_COMMAND = ("run", "logs")
@@ -55,7 +56,8 @@ def of_the_engine(override: str) -> bool:
 
 def tested(run: Run | None, config: dict[str, Any], chosen: TesterSettings, engine: dict[str, Any]) -> None:
     """Measures, writes, shows."""
-    from models.testing import tell, test
+    with loading():
+        from models.testing import tell, test
 
     asked = chosen.trt_opt or any(of_the_engine(line) for line in HydraConfig.get().overrides.task)
     tell(test(run, config, chosen, partial(engines, engine) if asked else None))

@@ -23,6 +23,7 @@ from tuning.interruption import interrupted, trials_of
 from tuning.problem import Problem
 from utils.build import build
 from utils.configuration import command, composed, overridden, plain
+from utils.loading import loading
 from utils.log import to_file, to_terminal
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def require_store(config: dict[str, Any]) -> None:
 
 def searched(begun: Start, problem: Problem) -> Start | None:
     """The best configuration that a search finds, to be trained in full; None where tune.final=false."""
-    from tuning.search import best_of
+    with loading():
+        from tuning.search import best_of
 
     return best_of(problem, begun.run)
 
@@ -137,9 +139,10 @@ def override(stored: dict[str, Any]) -> dict[str, Any]:
 
 def trained(begun: Start, problem: Problem | None) -> "Outcome":
     """The trained model."""
-    from models.training import Parts, train
-    from tuning.choice import Choice
-    from tuning.sections import sections
+    with loading():
+        from models.training import Parts, train
+        from tuning.choice import Choice
+        from tuning.sections import sections
 
     if begun.config.get("active"):
         return labelled(begun)

@@ -1,5 +1,6 @@
 """Facts of the machine and the versions, kept with each run so that a difference can be named later."""
 
+import functools
 import platform
 import subprocess
 from importlib.metadata import version
@@ -13,8 +14,12 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm",
 
 def environment() -> dict[str, Any]:
     """What a rerun must have in common to give the same bits."""
+    return {"threads": torch.get_num_threads(), **_of_this_process()}
+
+
+@functools.cache
+def _of_this_process() -> dict[str, Any]:
     return {
-        "threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "processor": _processor(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

@@ -16,7 +16,7 @@ from typing import IO, Any
 import yaml
 from rich.table import Table
 
-from utils.files import write_whole
+from utils.files import as_yaml, of_yaml, write_whole
 from utils.log import console
 from utils.words import many
 
@@ -88,7 +88,7 @@ class Run:
     def read(self) -> dict[str, Any]:
         """The whole configuration file, with its `record` of measured facts. Raises ValueError for a damaged one."""
         try:
-            stored = yaml.safe_load(self.configuration_file.read_text())
+            stored = of_yaml(self.configuration_file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{self.configuration_file} is damaged: {error}") from error
         if not isinstance(stored, dict):
@@ -96,7 +96,7 @@ class Run:
         return stored
 
     def write(self, configuration: dict[str, Any]) -> None:
-        write_whole(self.configuration_file, yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
+        write_whole(self.configuration_file, as_yaml(configuration))
 
     def lock(self) -> None:
         """Holds the folder for this process until it ends; a run that another one is writing is refused."""

@@ -11,6 +11,7 @@ import yaml
 
 from models.runs import Run, create, differences, find, weights_file
 from models.settings import CHOSEN, RunSettings
+from utils.files import of_yaml
 
 Config = dict[str, Any]
 Override = Callable[[Config], Config]
@@ -127,7 +128,7 @@ def _stored(chosen: RunSettings) -> Config:
 
 def _in_file(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text())
+        return of_yaml(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"reproduce={file} cannot be read as yaml: {error}") from error
 

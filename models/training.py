@@ -1,6 +1,7 @@
 """From a plain configuration and a run folder to a trained model."""
 
 import copy
+import functools
 import logging
 import pickle
 import time
@@ -156,7 +157,7 @@ def prepare_torch(limits: TrainerSettings) -> None:
 
 def _refuse_missing_devices(limits: TrainerSettings) -> None:
     try:
-        pl.Trainer(accelerator=limits.accelerator, devices=limits.devices, logger=False, enable_checkpointing=False)
+        _probe(limits.accelerator, tuple(limits.devices) if isinstance(limits.devices, list) else limits.devices)
     except (MisconfigurationException, TypeError, ValueError) as error:
         asked = f"trainer.accelerator={limits.accelerator}, trainer.devices={limits.devices}"
         raise ValueError(f"{asked} cannot be had here: {error}") from error
@@ -282,8 +283,14 @@ def stand_in(config: Config, group: str) -> Config:
 
 def device_of(limits: TrainerSettings) -> torch.device:
     """Where this process trains."""
-    probe = pl.Trainer(accelerator=limits.accelerator, devices=1, logger=False, enable_checkpointing=False)
-    return probe.strategy.root_device
+    return _probe(limits.accelerator, 1).strategy.root_device
+
+
+@functools.cache
+def _probe(accelerator: str, devices: int | str | tuple[int, ...]) -> pl.Trainer:
+    """A trainer that only has devices."""
+    asked = list(devices) if isinstance(devices, tuple) else devices
+    return pl.Trainer(accelerator=accelerator, devices=asked, logger=False, enable_checkpointing=False)
 
 
 def _measured_speed(config: Config, limits: TrainerSettings, task: ImageTask, data: ImageData) -> Config:

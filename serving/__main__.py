@@ -12,6 +12,7 @@ from serving.settings import ServingSettings
 from tuning.checks import check_line
 from utils.build import build, check_own, settings
 from utils.configuration import command, plain
+from utils.loading import loading
 from utils.log import to_terminal
 from utils.words import many
 
@@ -41,9 +42,10 @@ def main(cfg: DictConfig) -> None:
 
 def opened(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any] | None = None) -> "Parts":
     """The store with all that works on it."""
-    from serving.parts import assemble
-    from serving.verification import verify
-    from serving.version import code_version
+    with loading():
+        from serving.parts import assemble
+        from serving.verification import verify
+        from serving.version import code_version
 
     return assemble(chosen, build(rule), code_version(), verify, engine, check_line)
 
@@ -63,8 +65,9 @@ def serve(chosen: ServingSettings, rule: dict[str, Any], engine: dict[str, Any])
 
         ray_backend.serve(parts, rule, engine, announce)
     else:
-        from serving import server
-        from serving.api.app import create_app
+        with loading():
+            from serving import server
+            from serving.api.app import create_app
 
         server.serve(parts, create_app(parts), announce)
 

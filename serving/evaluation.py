@@ -5,11 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from serving.client import Client
 from serving.delivery import PACKAGE, Put
-from utils.files import write_whole
+from utils.files import as_yaml, of_yaml, write_whole
 
 OF_THE_MODEL = ("height", "width", "channels", "mean", "std", "interpolation", "crop", "class_names")
 
@@ -22,11 +20,9 @@ def fetched(folder: Path, subject: dict[str, Any], candidate: dict[str, Any], cl
     client.fetch(subject["manifest_sha256"], folder / "model.json")
     client.fetch(subject["configuration_sha256"], folder / "full_configurations.yaml")
     client.fetch(candidate["configuration_sha256"], folder / "candidate.yaml")
-    own, other = (
-        yaml.safe_load((folder / name).read_text()) for name in ("full_configurations.yaml", "candidate.yaml")
-    )
+    own, other = (of_yaml((folder / name).read_text()) for name in ("full_configurations.yaml", "candidate.yaml"))
     merged = own | {"datamodule": on_data_of(own["datamodule"], other["datamodule"])}
-    write_whole(folder / "full_configurations.yaml", yaml.safe_dump(merged, sort_keys=False, allow_unicode=True))
+    write_whole(folder / "full_configurations.yaml", as_yaml(merged))
 
 
 def on_data_of(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -18,6 +17,7 @@ from models.manifest import Manifest
 from serving.blobs import SHA256
 from serving.settings import NAME
 from utils.build import targets
+from utils.files import of_yaml
 from utils.overrides import CONFIGURATION
 
 Sha256 = Annotated[str, StringConstraints(pattern=f"^{SHA256}$")]
@@ -100,7 +100,7 @@ def manifest_of(package: Package) -> Manifest:
 @cache
 def architectures() -> frozenset[str]:
     """The targets that the yamls of models name: a manifest may name no other."""
-    files = [yaml.safe_load(file.read_text()) for file in (CONFIGURATION / "models").glob("*.yaml")]
+    files = [of_yaml(file.read_text()) for file in (CONFIGURATION / "models").glob("*.yaml")]
     return frozenset(node["_target_"] for content in files for _, node in targets(content))
 
 

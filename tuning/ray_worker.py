@@ -12,11 +12,13 @@ from ray import tune
 
 from models.runs import Run
 from tuning.orders import Order
+from utils.loading import loading
 
 
 def trainable(config: dict[str, Any]) -> None:
     """One trial. A trial that should stop does so inside of `tune.report`, which then does not come back."""
-    from tuning.trial import run_trial  # loads torch, which the process that asks does not need
+    with loading():
+        from tuning.trial import run_trial  # torch, which the process that asks does not need
 
     order = Order(**json.loads(config["trial"]["order"]))
 

@@ -7,8 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from tuning.charts import (
     curves_chart,
     front,
@@ -21,7 +19,7 @@ from tuning.records import Trial
 from tuning.space import overrides
 from tuning.study import Study
 from tuning.table import spelt, values_told
-from utils.files import write_whole
+from utils.files import as_yaml, write_whole
 from utils.report import Cell, Charts, Column, Facts, Section, Stat, Stats, Table, write_report
 
 HEADINGS = ("trial", "state", "epochs", "seconds")
@@ -32,7 +30,7 @@ def write_results(study: Study) -> None:
     write_whole(study.place / "trials.csv", trials_csv(study))
     best = best_told(study)
     write_whole(study.place / "params.json", json.dumps(best, indent=1, allow_nan=False))
-    write_whole(study.place / "params.yaml", yaml.safe_dump(best, sort_keys=False, allow_unicode=True))
+    write_whole(study.place / "params.yaml", as_yaml(best))
     write_report(study.place / "report", f"Search {study.place.parent.name}", sections_of(study))
 
 

@@ -12,6 +12,7 @@ from tuning.results import write_results
 from tuning.study import Study
 from tuning.table import shown, table
 from utils.build import ConfigurationError
+from utils.loading import loading
 from utils.log import console
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def _searched(problem: Problem, run: Run) -> Study:
 def _backend(name: str) -> Callable[[Study], None]:
     module, package = BACKENDS[name]
     try:
-        found: Callable[[Study], None] = import_module(module).search
+        with loading():
+            found: Callable[[Study], None] = import_module(module).search
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"tune.backend={name} needs {error.name}: pip install '{package}'") from error
     return found

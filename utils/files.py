@@ -3,7 +3,10 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+import yaml
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -23,6 +26,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def as_yaml(values: Any) -> str:
+    """Plain values in their order, by PyYAML's compiled writer."""
+    return yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
+def of_yaml(text: str) -> Any:
+    """Plain values, by PyYAML's compiled reader. Raises yaml.YAMLError."""
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 def sync_folder(folder: Path) -> None:
