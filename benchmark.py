@@ -11,6 +11,7 @@ from tuning.finetune_settings import FinetuneSettings, own_images
 from tuning.limits import Limits
 from utils.build import settings
 from utils.configuration import command, plain
+from utils.loading import loading
 from utils.log import to_terminal
 
 
@@ -22,7 +23,8 @@ def main(cfg: DictConfig) -> None:
     limits = settings(Limits, plain(cfg.limits), "limits.")
     rules = settings(FinetuneSettings, plain(cfg.finetune), "finetune.")
     own = own_images(HydraConfig.get().overrides.task, rules)
-    from tuning.benchmark_command import benchmark
+    with loading():
+        from tuning.benchmark_command import benchmark
 
     benchmark(chosen, limits, own)
 

@@ -169,8 +169,9 @@ def automatic(begun: Start) -> "tuple[dict[str, Any], ImageData | None]":
 
 def labelled(begun: Start) -> "Outcome":
     """The model trained on what the loop labelled; after an interruption, or a wait, the same command goes on."""
-    from active.command import learn
-    from active.oracles.oracle import Waiting
+    with loading():
+        from active.command import learn
+        from active.oracles.oracle import Waiting
 
     try:
         return learn(begun.config, begun.run)

@@ -1,5 +1,6 @@
 """What several tests share: the project's own commands run as a user runs them."""
 
+import gc
 import os
 import runpy
 import signal
@@ -138,6 +139,7 @@ def command(launch):
 
 def as_main(line: list[str], environment: dict[str, str], output: Path, errors: Path) -> None:
     """What the new process does: the script as `__main__`, its streams in files."""
+    gc.freeze()  # what it was forked with stays
     os.chdir(ROOT)
     os.environ.update(environment)
     sys.argv = line

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.build import ConfigurationError
+from utils.loading import leave
 from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, points, prepared
 from utils.signature import nearest
 
@@ -42,6 +43,24 @@ def command(
     said after Ctrl-C, where the function itself has not answered it; status 130. check_sweep: gets the command lines
     that -m stands for before the first is run.
     """
+    try:
+        _run(main, of_a_run, check_sweep)
+        status: Any = 0
+    except SystemExit as end:
+        status = end.code
+    except KeyboardInterrupt:
+        print(interrupted)
+        status = 128 + signal.SIGINT
+    except Exception:  # noqa: BLE001 - the process's outermost frame
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    leave(status or 0)
+
+
+def _run(main: Callable[[], None], of_a_run: bool, check_sweep: Callable[[list[list[str]]], None] | None) -> None:
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
@@ -61,9 +80,6 @@ def command(
             raise
         print(f"error: {explained(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(interrupted)
-        sys.exit(128 + signal.SIGINT)
 
 
 def _returned(job: JobReturn) -> Any:

@@ -1,0 +1,70 @@
+"""Loading without garbage collection, and the end of a process that has loaded so."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from utils.loading import loading
+
+LEAVING = """
+import atexit, sys, threading, time
+from utils.loading import leave
+
+def late():
+    time.sleep(0.2)
+    print("a thread's last word")
+
+class Kept:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        print("freed")
+
+kept = Kept()
+atexit.register(print, "as Python's own end does")
+threading.Thread(target=late).start()
+print("to the terminal", end=" ")
+print("to those who look for errors", end=" ", file=sys.stderr)
+leave(3)
+"""
+
+
+def test_nothing_is_collected_while_packages_load_and_what_they_made_is_left_alone():
+    before = gc.get_freeze_count()
+    try:
+        with loading():
+            assert not gc.isenabled()
+            kept = [[number] for number in range(1000)]
+        assert gc.isenabled() and gc.get_freeze_count() >= before + len(kept)
+    finally:
+        gc.unfreeze()
+
+
+def test_an_import_that_fails_leaves_the_collector_running():
+    try:
+        with pytest.raises(ModuleNotFoundError), loading():
+            import nowhere.to_be_found  # noqa: F401
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+
+
+def test_a_process_leaves_with_all_said_and_done_but_frees_nothing():
+    ended = subprocess.run([sys.executable, "-c", LEAVING], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3
+    assert ended.stdout == "to the terminal a thread's last word\nas Python's own end does\n"
+    assert ended.stderr == "to those who look for errors "
+
+
+def test_a_process_whose_reader_has_gone_leaves_without_a_word():
+    program = "import sys; from utils.loading import leave; sys.stdin.read(); print('to nobody', end=''); leave(0)"
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=buffered, **streams) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b"" and process.wait(60) == 1
