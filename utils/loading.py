@@ -30,8 +30,11 @@ def loading() -> Iterator[None]:
 def leave(status: int) -> NoReturn:
     """Ends the process: what waits for its end is done as Python does it, but no object is freed, which takes seconds.
 
-    Compiled packages would also tell of frozen objects as if they were leaks.
+    Compiled packages would also tell of frozen objects as if they were leaks. A profiler or debugger, which has its
+    say after the program, is not cut off.
     """
+    if sys.getprofile() or sys.gettrace():
+        sys.exit(status)
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
     atexit._run_exitfuncs()
     try:

@@ -68,3 +68,11 @@ def test_a_process_whose_reader_has_gone_leaves_without_a_word():
         process.stdout.close()
         process.stdin.close()
         assert process.stderr.read() == b"" and process.wait(60) == 1
+
+
+def test_a_profile_is_still_written(tmp_path):
+    program, profile = tmp_path / "program.py", tmp_path / "profile"
+    program.write_text("from utils.loading import leave; leave(3)")
+    line = [sys.executable, "-m", "cProfile", "-o", str(profile), str(program)]
+    subprocess.run(line, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60, check=False)
+    assert profile.exists()
