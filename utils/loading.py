@@ -15,14 +15,15 @@ def loading() -> Iterator[None]:
     """Around imports of large packages, in a process that ends by `leave`: nothing is collected while they load.
 
     They make objects that stay; to look for garbage meanwhile takes a quarter of the import's time. Nor is it looked
-    for among them later.
+    for among them later. Where all is loaded already nothing is kept: it would be what earlier work has left.
     """
-    running = gc.isenabled()
+    running, loaded = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if len(sys.modules) > loaded:
+            gc.freeze()
         if running:
             gc.enable()
 
