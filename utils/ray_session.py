@@ -79,6 +79,7 @@ def _start(token: bool, own: Mapping[str, Any]) -> None:
     os.environ["PYTHONPATH"] = _path()  # its workers inherit it
     if not token:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # all of it listens on this machine alone
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # a process per core, which no search has a use for
     ray.init("local", include_dashboard=False, **_quiet(), **own)
 
 
