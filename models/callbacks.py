@@ -84,11 +84,12 @@ class StopEarly(EarlyStopping):
 class Budget(Callback):
     """Ends training when steps or time are used up or the schedule's decay is complete.
 
+    stopped_at: the step at which the clock ended the training that is repeated; asked in place of max_time.
     However it ends, its last epoch is validated, so that the weights which all of the training led to can be the best.
     """
 
-    def __init__(self, max_steps: int, max_time: timedelta | None) -> None:
-        self.max_steps, self.max_time = max_steps, max_time
+    def __init__(self, max_steps: int, max_time: timedelta | None, stopped_at: int | None) -> None:
+        self.max_steps, self.max_time, self.stopped_at = max_steps, max_time, stopped_at
         self.seconds_before, self.started = 0.0, math.nan
 
     @property
@@ -101,13 +102,21 @@ class Budget(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         over_steps = 0 < self.max_steps <= trainer.global_step
-        over_time = self.max_time is not None and self.seconds >= self.max_time.total_seconds()
-        if self.max_time is not None and trainer.world_size > 1:
-            over_time = trainer.strategy.reduce_boolean_decision(over_time, all=False)
         decayed = getattr(trainer.lr_scheduler_configs[0].scheduler, "finished", False)
-        trainer.should_stop = trainer.should_stop or over_steps or over_time or decayed
+        trainer.should_stop = trainer.should_stop or over_steps or self._over_time(trainer) or decayed
         if trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
+
+    def _over_time(self, trainer: pl.Trainer) -> bool:
+        """Only after whole steps: a number of them then says where the training ended."""
+        if trainer.fit_loop.epoch_loop._should_accumulate():
+            return False
+        if self.stopped_at is not None:
+            return trainer.global_step >= self.stopped_at
+        if self.max_time is None:
+            return False
+        over = self.seconds >= self.max_time.total_seconds()
+        return trainer.strategy.reduce_boolean_decision(over, all=False) if trainer.world_size > 1 else over
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}

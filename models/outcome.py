@@ -124,12 +124,13 @@ def _outcome(
 
 
 def _completed(config: Config, trainer: pl.Trainer) -> Config:
-    """The configuration with the schedule that the clock realised, so that a rerun follows it step by step."""
-    schedule = trainer.lr_scheduler_configs[0].scheduler
-    if not hasattr(schedule, "realised"):
-        return config
-    limits = config["trainer"] | {"max_steps": trainer.global_step, "max_time": None}
-    return config | {"trainer": limits, "schedulers": config["schedulers"] | {"realised": schedule.realised()}}
+    """The configuration with what the clock decided, the schedule and the end, so that a rerun repeats it."""
+    schedule, completed = trainer.lr_scheduler_configs[0].scheduler, dict(config)
+    if follows_clock := hasattr(schedule, "realised"):
+        completed["schedulers"] = config["schedulers"] | {"realised": schedule.realised()}
+    if follows_clock or config["trainer"]["max_time"]:
+        completed["trainer"] = config["trainer"] | {"stopped_at": trainer.global_step}
+    return completed
 
 
 def _record(run: Run, config: Config, outcome: Outcome) -> None:

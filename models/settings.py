@@ -42,6 +42,7 @@ class TrainerSettings:
     max_epochs: int = 30
     max_steps: int = -1
     max_time: str | None = None
+    stopped_at: int | None = None
     accelerator: str = "auto"
     devices: int | str | list[int] = 1
     num_nodes: int = 1
@@ -68,6 +69,8 @@ class TrainerSettings:
                 raise ValueError(f"trainer.{key}={getattr(self, key)} trains nothing: use 1 or more")
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"trainer.max_steps={self.max_steps} trains nothing: use 1 or more, or -1 for no limit")
+        if self.stopped_at is not None and self.stopped_at < 1:
+            raise ValueError(f"trainer.stopped_at={self.stopped_at} trains nothing: use 1 or more, or null")
         unknown = set(self.speed.split("+")) - set(SPEED_WORDS)
         if self.speed != "auto" and unknown:
             raise ValueError(

@@ -60,7 +60,7 @@ def _resumed(chosen: RunSettings, override: Override) -> Start | None:
     if why := run.why_it_cannot_go_on:
         asked = f"resume_full_training={chosen.resume_full_training}"
         raise ValueError(f"{asked}: {run.folder} {why}; start it again{_from(run)}")
-    stored = _without_record(run.read())
+    stored = _to_go_on(run)
     config = _overridden(stored, run, override)
     _refuse_another_name("experiment_name", config["experiment_name"], stored["experiment_name"], run)
     _refuse_without_effect(config, stored, run)
@@ -140,7 +140,8 @@ def _has(node: Any, *keys: str) -> bool:
 
 def _further_rank(chosen: RunSettings) -> Start:
     run = Run(Path(os.environ[SHARED_RUN])) if SHARED_RUN in os.environ else _awaited(chosen)
-    return Start(run, _without_record(run.read()), resume=bool(chosen.resume_full_training))
+    going_on = bool(chosen.resume_full_training)
+    return Start(run, _to_go_on(run) if going_on else _without_record(run.read()), resume=going_on)
 
 
 def _awaited(chosen: RunSettings, seconds: float = 300.0) -> Run:
@@ -156,6 +157,14 @@ def _awaited(chosen: RunSettings, seconds: float = 300.0) -> Run:
             )
         time.sleep(0.2)
     return run
+
+
+def _to_go_on(run: Run) -> Config:
+    """The stored configuration without the step at which the run ended: that is for reruns."""
+    stored = _without_record(run.read())
+    if stored.get("trainer", {}).get("stopped_at"):
+        stored["trainer"]["stopped_at"] = None
+    return stored
 
 
 def _without_record(stored: Config) -> Config:

@@ -315,7 +315,7 @@ def make_trainer(
     callbacks = [build(node, folder=str(run.checkpoints)) for node in nodes] + list(further)
     callbacks += [
         FiniteLoss(limits.log_every_n_steps),
-        Budget(limits.max_steps, duration(limits.max_time) if limits.max_time else None),
+        Budget(limits.max_steps, duration(limits.max_time) if limits.max_time else None, limits.stopped_at),
     ]
     if limits.progress:
         callbacks.append(Progress(data.batch_size))

@@ -87,6 +87,12 @@ def test_a_run_goes_on_with_what_it_chose_though_the_line_says_auto_once_more(st
     assert going_on(stopped, *autos, "trainer.max_epochs=9") == stored | {"trainer": {"speed": "bf16", "max_epochs": 9}}
 
 
+def test_a_run_that_its_time_ended_goes_on_beyond_that_step(stopped):
+    ended = stopped.read()
+    stopped.write(ended | {"trainer": ended["trainer"] | {"stopped_at": 7}})
+    assert going_on(stopped, "trainer.max_epochs=9")["trainer"]["stopped_at"] is None
+
+
 @pytest.mark.parametrize("given", ["optimizers.lr=0.2", "optimizers.name=sgd"])
 def test_what_comes_with_the_checkpoint_is_not_changed_by_the_line(stopped, given):
     with pytest.raises(ValueError, match=rf"{given}: stopped goes on with its checkpoint's, optimizers.*leave it out"):

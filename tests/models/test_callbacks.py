@@ -1,0 +1,14 @@
+"""What watches a training loop."""
+
+import pytest
+
+from models.callbacks import Budget
+
+
+@pytest.mark.parametrize(("stopped_at", "steps"), [("null", 1), (3, 3)])
+def test_time_ends_a_training_after_a_whole_step_and_a_rerun_asks_no_clock(fitted, monkeypatch, stopped_at, steps):
+    monkeypatch.setattr(Budget, "seconds", property(lambda _: 60.0))
+    limits = ("trainer.max_time=00:00:01:00", f"trainer.stopped_at={stopped_at}", "trainer.log_every_n_steps=1")
+    _, trainer, *_ = fitted("cut", *limits, "trainer.accumulate_grad_batches=2")
+    done = trainer.fit_loop.epoch_loop.batch_progress.current.processed
+    assert (trainer.global_step, done) == (steps, 2 * steps)
