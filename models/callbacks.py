@@ -76,6 +76,9 @@ class StopEarly(EarlyStopping):
         pl_module.require(self.monitor, "callback.stopping_metric")
         super().setup(trainer, pl_module, stage)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict | {"patience": self.patience})  # as asked for now
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:  # it had stopped when the checkpoint was written
             trainer.should_stop = True

@@ -15,7 +15,7 @@ from utils.files import of_yaml
 
 Config = dict[str, Any]
 Override = Callable[[Config], Config]
-FROM_CHECKPOINT = ("models", "optimizers")
+PLATEAU = "models.schedulers.Plateau"  # whose state is all that it was made with; the others follow their values anew
 SHARED_RUN = "EVERGREEN_RUN"  # tells the further ranks of a distributed run where the first one keeps it
 
 
@@ -91,13 +91,24 @@ def _settled(config: Config, stored: Config) -> Config:
 
 
 def _refuse_without_effect(config: Config, stored: Config, run: Run) -> None:
-    """Network and optimizer come with the checkpoint, whatever the line says: it would be recorded and not be true."""
-    there, here = ({group: given.get(group) for group in FROM_CHECKPOINT} for given in (stored, config))
+    """What comes with the checkpoint, whatever the line says: it would be recorded and not be true."""
+    groups = [
+        "models",
+        "optimizers",
+        *(["schedulers"] if stored.get("schedulers", {}).get("_target_") == PLATEAU else []),
+    ]
+    there, here = ({group: given.get(group) for group in groups} | _best_by(given) for given in (stored, config))
     for key, (was, asked) in differences(there, here).items():
         raise ValueError(
             f"{key}={asked}: {run.folder.name} goes on with its checkpoint's, {key}={was}; leave it out, or start anew "
             f"from its weights with resume_weights_training={run.folder}"
         )
+
+
+def _best_by(config: Config) -> Config:
+    """The figure that the best epoch so far is the best by."""
+    keeper = config.get("callback", {}).get("checkpoints") or {}
+    return {f"callback.checkpoints.{key}": keeper.get(key) for key in ("monitor", "mode")}
 
 
 def _refuse_another_name(key: str, asked: str, own: str, run: Run) -> None:

@@ -70,7 +70,9 @@ def stopped(tmp_path, begin):
     """A run old/stopped that chose its optimizer, its batch size and its speed."""
     run = create(str(tmp_path / "logs"), "old", "stopped", force=False)
     chosen = {"optimizers": {"name": "muon", "lr": 0.1, "option": None}, "datamodule": {"batch_size": 32}}
-    run.write({"experiment_name": "old", **chosen, "trainer": {"speed": "bf16", "max_epochs": 3}, "record": {}})
+    kept = {"trainer": {"speed": "bf16", "max_epochs": 3}, "callback": {"checkpoints": {"monitor": "val/loss"}}}
+    plateau = {"schedulers": {"_target_": "models.schedulers.Plateau", "patience": 3}}
+    run.write({"experiment_name": "old", **chosen, **kept, **plateau, "record": {}})
     run.checkpoints.mkdir()
     run.last.write_bytes(b"")
     return run
@@ -93,10 +95,26 @@ def test_a_run_that_its_time_ended_goes_on_beyond_that_step(stopped):
     assert going_on(stopped, "trainer.max_epochs=9")["trainer"]["stopped_at"] is None
 
 
-@pytest.mark.parametrize("given", ["optimizers.lr=0.2", "optimizers.name=sgd"])
+FIXED = (
+    "optimizers.lr=0.2",
+    "optimizers.name=sgd",
+    "schedulers.patience=9",
+    "callback.checkpoints.monitor=val/accuracy",
+)
+
+
+@pytest.mark.parametrize("given", FIXED)
 def test_what_comes_with_the_checkpoint_is_not_changed_by_the_line(stopped, given):
-    with pytest.raises(ValueError, match=rf"{given}: stopped goes on with its checkpoint's, optimizers.*leave it out"):
+    with pytest.raises(
+        ValueError, match=rf"{given}: stopped goes on with its checkpoint's, {given.partition('=')[0]}=.*"
+    ):
         going_on(stopped, given)
+
+
+def test_a_schedule_by_steps_follows_its_values_anew(stopped):
+    cosine = {"schedulers": {"_target_": "models.schedulers.cosine", "final": 0.0}}
+    stopped.write(stopped.read() | cosine)
+    assert going_on(stopped, "schedulers.final=0.1")["schedulers"]["final"] == 0.1
 
 
 @pytest.mark.parametrize("given", ["optimizers=sgd", "experiment=auto"])
