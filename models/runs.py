@@ -119,6 +119,11 @@ class Run:
         return False
 
     @property
+    def never_began(self) -> bool:
+        """Whether its process was killed before it had made anything: the log is all that is there."""
+        return list(self.folder.glob("*")) == [self.folder / "log.txt"] and not self.in_use
+
+    @property
     def former(self) -> Path:
         """Where the run of this name waits that force=True replaces, until the new one has begun."""
         return self.folder.parent / ".former" / self.folder.name
@@ -153,13 +158,15 @@ class Run:
 
 
 def create(logs: str, experiment_name: str, run_name: str | None, force: bool) -> Run:
-    """A new, empty run folder; an existing name is refused unless force, which sets the former run aside.
+    """A new, empty run folder; an existing name is refused unless nothing began there, or force sets that run aside.
 
     `drop_former` or `give_way` is to follow.
     """
     name = run_name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = Path(logs).absolute() / experiment_name / name
-    if force and folder.exists():
+    if Run(folder).never_began:
+        shutil.rmtree(folder)
+    elif force and folder.exists():
         Run(folder).set_aside()
     try:
         folder.mkdir(parents=True)
@@ -176,6 +183,12 @@ def every(logs: str = "logs") -> list[Run]:
     """All runs below a logs folder, the newest first."""
     files = Path(logs).absolute().glob("*/*/full_configurations.yaml")
     return [Run(file.parent) for file in sorted(files, key=lambda file: _started(file.parent), reverse=True)]
+
+
+def before_training(logs: str = "logs") -> list[Run]:
+    """Run folders without a configuration yet: of a search or a loop, or of a process that was killed as it began."""
+    folders = sorted(file.parent for file in Path(logs).absolute().glob("*/*/log.txt"))
+    return [run for run in map(Run, folders) if not run.configuration_file.is_file()]
 
 
 def _started(folder: Path) -> str:
@@ -287,10 +300,13 @@ def learning_curve(run: Run) -> list[dict[str, str]]:
 
 
 def prunable(logs: str, keep: int, unfinished: bool) -> list[Run]:
-    """The runs of each experiment beyond its `keep` newest, of them what nobody writes; unfinished: without a model."""
+    """The runs of each experiment beyond its `keep` newest, of them what nobody writes, and all that never began.
+
+    unfinished: without a model.
+    """
     if keep < 0:
         raise ValueError(f"--keep {keep}: use 0 or more")
-    chosen = []
+    chosen = [run for run in before_training(logs) if run.never_began]
     for experiment in sorted({run.folder.parent for run in every(logs)}):
         runs = [run for run in every(logs) if run.folder.parent == experiment]
         chosen += [run for run in runs[keep:] if not run.in_use and not (unfinished and run.finished)]
@@ -305,7 +321,7 @@ def main(arguments: list[str] | None = None) -> None:
     compare = actions.add_parser("compare", help="configurations and metrics of two runs, where they differ")
     compare.add_argument("first")
     compare.add_argument("second")
-    prune = actions.add_parser("prune", help="deletes old runs of each experiment")
+    prune = actions.add_parser("prune", help="deletes old runs of each experiment, and what never began")
     prune.add_argument("--keep", type=int, default=10, help="how many of the newest stay (default: 10)")
     prune.add_argument("--unfinished", action="store_true", help="delete only runs that left no model")
     prune.add_argument("--yes", action="store_true", help="delete; without it the list is only shown")
@@ -322,22 +338,28 @@ def _act(chosen: argparse.Namespace) -> None:
         out.print(comparison(find(chosen.first, chosen.logs), find(chosen.second, chosen.logs)))
     elif chosen.action == "prune":
         _prune(prunable(chosen.logs, chosen.keep, chosen.unfinished), chosen.yes)
-    elif runs := every(chosen.logs):
+    elif runs := every(chosen.logs) + before_training(chosen.logs):
         out.print(listing(runs))
     else:
         print(f"no run lies below {Path(chosen.logs).absolute()}")
 
 
 def listing(runs: list[Run]) -> Table:
-    """A table of key figures, a row a run; of one whose files are damaged the name alone."""
+    """A table of key figures, a row a run; of one without a configuration, or with damaged files, the state alone."""
     table = _unabridged(*COLUMNS, title=many(len(runs), "run"))
     for run in runs:
-        try:
-            row = key_figures(run)
-        except (ValueError, KeyError):
-            row = {"run": run.listed_as, "state": "damaged"}
+        row = {"run": run.listed_as} | _row(run)
         table.add_row(*(row.get(column, "") for column in COLUMNS))
     return table
+
+
+def _row(run: Run) -> dict[str, str]:
+    if not run.configuration_file.is_file():
+        return {"state": "never began" if run.never_began else "no training yet"}
+    try:
+        return key_figures(run)
+    except (ValueError, KeyError):
+        return {"state": "damaged"}
 
 
 def comparison(first: Run, second: Run) -> Table:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from models.runs import create, differences, every, find, main, prunable, weights_file
+from models.runs import _HELD, create, differences, every, find, main, prunable, weights_file
 
 
 def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", metrics=None, **values):
@@ -86,6 +86,26 @@ def test_a_folder_in_which_no_training_began_is_told_as_that(tmp_path):
     for name in ("searched", str(searched)):
         with pytest.raises(ValueError, match="in it: no training has begun there; a search .* goes on by its own"):
             find(name, str(tmp_path))
+
+
+def test_a_folder_in_which_nothing_began_is_listed_pruned_and_its_name_free(tmp_path, capsys):
+    begun, killed, searched = (create(str(tmp_path), "default", name, force=False) for name in ("a", "b", "c"))
+    begun.write({"record": {}})
+    for run in (begun, killed, searched):
+        (run.folder / "log.txt").touch()
+    (searched.folder / "tune").mkdir()
+    main(["--logs", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    for run, state in ((killed, "never began"), (searched, "no training yet")):
+        assert [state in line for line in lines if run.listed_as in line] == [True]
+    assert create(str(tmp_path), "default", "b", force=False) == killed and not any(killed.folder.iterdir())
+    for run in (begun, searched):
+        with pytest.raises(ValueError, match="exists; choose another name, or replace it: force=True"):
+            create(str(tmp_path), "default", run.folder.name, force=False)
+    killed.lock()
+    assert prunable(str(tmp_path), 10, False) == [] and not killed.never_began
+    _HELD.pop(killed.folder).close()
+    assert prunable(str(tmp_path), 10, False) == [killed]
 
 
 def test_a_run_that_another_process_writes_is_refused_and_not_resumed(tmp_path):
