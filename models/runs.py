@@ -4,6 +4,7 @@ import argparse
 import csv
 import fcntl
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -19,6 +20,8 @@ from rich.table import Table
 from utils.files import as_yaml, of_yaml, write_whole
 from utils.log import console
 from utils.words import many
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("run", "state", "model", "data", "optimizer", "val", "test", "minutes")  # of the listing
 _HELD: dict[Path, IO[str]] = {}  # open for as long as the process lives, since closing a file gives its lock back
@@ -52,7 +55,11 @@ class Run:
         """In words; "" where its last checkpoint holds every state."""
         if not self.last.is_file():
             return "has no checkpoints/last.ckpt (it stopped before its first one, or callback.save_last_model was off)"
-        if self.read().get("callback", {}).get("checkpoints", {}).get("save_weights_only"):
+        try:
+            stored = self.read()
+        except ValueError:
+            return "has a damaged full_configurations.yaml"
+        if stored.get("callback", {}).get("checkpoints", {}).get("save_weights_only"):
             return "has the weights alone in its checkpoints (callback.save_weights_only=true)"
         return ""
 
@@ -200,20 +207,38 @@ def _started(folder: Path) -> str:
 def find(name: str | bool, logs: str = "logs") -> Run:
     """The run that a path, a run's configuration file or a name means, as the listing has it (experiment/run) or bare.
 
-    `latest`: the newest with a model.
+    `latest`: the newest with a model. True: the newest without one that can go on.
     """
-    if name in ("latest", True):
-        wanted = [run for run in every(logs) if run.finished == (name == "latest") and (run.finished or not run.in_use)]
-        what = "finished" if name == "latest" else "unfinished"
-        if not wanted:
-            raise ValueError(f"there is no {what} run below {Path(logs).absolute()}: name a run folder")
-        return wanted[0]
+    if name is True:
+        return _newest_that_can_go_on(logs)
+    if name == "latest":
+        if (found := next((run for run in every(logs) if run.finished), None)) is None:
+            raise ValueError(f"there is no finished run below {Path(logs).absolute()}: name a run folder")
+        return found
     path = Path(str(name)).absolute()
     listed = Path(logs).absolute() / str(name)
     for folder in (path, path.parent, listed):
         if (folder / "full_configurations.yaml").is_file():
             return Run(folder)
     return _only([run for run in every(logs) if run.folder.name == name], str(name), logs)
+
+
+def _newest_that_can_go_on(logs: str) -> Run:
+    """Says which newer ones are passed over, and why. Raises ValueError where there is none."""
+    passed_over: list[str] = []
+    for run in every(logs):
+        if run.finished:
+            continue
+        why = "is being trained by another process" if run.in_use else run.why_it_cannot_go_on
+        if not why:
+            if passed_over:
+                log.warning(
+                    "resume_full_training goes on with %s; passed over: %s", run.listed_as, "; ".join(passed_over)
+                )
+            return run
+        passed_over.append(f"{run.listed_as} {why}")
+    told = "; ".join([f"there is no unfinished run below {Path(logs).absolute()} that can go on", *passed_over])
+    raise ValueError(f"{told}: name a run folder, or start a new run")
 
 
 def _only(runs: list[Run], name: str, logs: str) -> Run:

@@ -1,6 +1,7 @@
 """Run folders: found, refused, compared, pruned."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -44,10 +45,39 @@ def test_a_replaced_run_is_back_where_the_new_one_never_began(tmp_path):
 def test_latest_is_the_newest_with_a_model_and_true_the_newest_without(tmp_path):
     run_of(tmp_path, "old", started="2026-01-01T00:00:00")
     run_of(tmp_path, "new", started="2026-01-02T00:00:00")
-    run_of(tmp_path, "broken", finished=False, started="2026-01-03T00:00:00")
+    checkpointed(run_of(tmp_path, "broken", finished=False, started="2026-01-03T00:00:00"))
     assert find("latest", str(tmp_path)).folder.name == "new"
     assert find(True, str(tmp_path)).folder.name == "broken"
     assert find("old", str(tmp_path)).folder.name == "old"
+
+
+def checkpointed(run):
+    run.checkpoints.mkdir()
+    run.last.touch()
+    return run
+
+
+def test_the_newest_run_that_can_go_on_does_and_what_is_passed_over_is_said(tmp_path, caplog):
+    light = {"callback": {"checkpoints": {"save_weights_only": True}}}
+    for day, name in enumerate(("older", "good", "light", "early", "damaged"), start=1):
+        run = run_of(tmp_path, name, finished=False, started=f"2026-01-0{day}", **(light if name == "light" else {}))
+        if name != "early":
+            checkpointed(run)
+    run.configuration_file.write_text("a: [\nrecord:\n  started: '2026-01-05'\n")
+    assert find(True, str(tmp_path)).folder.name == "good"
+    told = caplog.text.partition("goes on with default/good; passed over: ")[2].split("; default/")
+    for name, why in {
+        "damaged": "has a damaged full",
+        "early": "has no checkpoints",
+        "light": "weights alone",
+    }.items():
+        assert any(name in one and why in one for one in told)
+    shutil.rmtree(tmp_path / "default/older")
+    shutil.rmtree(tmp_path / "default/good")
+    with pytest.raises(
+        ValueError, match="no unfinished run .* that can go on; default/damaged has .*; default/early has"
+    ):
+        find(True, str(tmp_path))
 
 
 def test_a_run_is_found_by_the_name_that_the_listing_gives_it(tmp_path):
