@@ -1,12 +1,15 @@
 """Which image trains and which one tests: a function of the content's hash and a salt, so added data moves nothing."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodule.inventory import Inventory, Rows, Words
+
+log = logging.getLogger(__name__)
 
 SMALL_CLASS = 20  # below it, independent draws at a share of 15 % leave val or test empty in 4 of 100 classes
 
@@ -86,6 +89,12 @@ def thin(inventory: Inventory, n_samples: int | float, salt: str) -> Rows:
     cells: dict[tuple[str, str], list[int]] = {}
     for row in np.argsort(draw(inventory.sha256, f"{salt} thin"), kind="stable").tolist():
         cells.setdefault((inventory.split[row], inventory.label[row]), []).append(row)
+    if wanted < len(cells):
+        log.warning(
+            "datamodule.n_samples=%s: %d images are taken; each split, and each class in it, keeps one",
+            n_samples,
+            len(cells),
+        )
     rank = {row: place and (place + 0.5) / len(cell) for cell in cells.values() for place, row in enumerate(cell)}
     chosen = sorted(range(count), key=lambda row: (rank[row], inventory.path[row]))[: max(wanted, len(cells))]
     return np.asarray(sorted(chosen), np.int64)

@@ -117,10 +117,12 @@ def test_a_subset_keeps_the_proportions_and_lies_within_a_larger_one(made_up):
     assert all(abs(counts[cell] - count / 10) <= 1 for cell, count in shares.items())
 
 
-def test_a_subset_keeps_each_class_of_each_split(made_up):
+def test_a_subset_keeps_each_class_of_each_split_and_says_how_many_images_that_takes(made_up, caplog):
     labels = ["rare" if number < 2 else "common" for number in range(200)]
     inventory = made_up([f"{number:04d}" for number in range(200)], label=labels, split=["train", "val"] * 100)
+    assert len(thin(inventory, 4, "salt")) == 4 and not caplog.text
     kept = thin(inventory, 0.005, "salt")
+    assert "datamodule.n_samples=0.005: 4 images are taken; each split, and each class in it, keeps one" in caplog.text
     assert len(set(zip(inventory.split[kept], inventory.label[kept], strict=True))) == 4
 
 
