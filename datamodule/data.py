@@ -90,6 +90,13 @@ class ImageData(DataSettings, LightningDataModule):
         self.augmentation = Augmentation(self.transforms, len(self.classes))
         self._prepared = True
 
+    def require_validation(self, what: str) -> None:
+        """Raises ValueError where no image validates. what: cannot do without, by its key."""
+        if not self.sizes["val"]:
+            more = "give more images, two of each class at least, or some in a val split of your own"
+            way_out = more if self.val_share else "set datamodule.val_share above 0"
+            raise ValueError(f"{what}: there are no validation images to judge by; {way_out}")
+
     def setup(self, stage: str) -> None:
         """Lightning's hook; a split without images is not run."""
         self.prepare()

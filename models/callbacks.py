@@ -73,6 +73,7 @@ class StopEarly(EarlyStopping):
         )
 
     def setup(self, trainer: pl.Trainer, pl_module: "ImageTask", stage: str) -> None:  # type: ignore[override]
+        trainer.datamodule.require_validation("callback=early_stopping")  # type: ignore[attr-defined]
         pl_module.require(self.monitor, "callback.stopping_metric")
         super().setup(trainer, pl_module, stage)
 

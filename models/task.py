@@ -187,6 +187,8 @@ class ImageTask(pl.LightningModule):
             if _is_plateau(schedule)
             else {"interval": "step"}
         )
+        if _is_plateau(schedule):
+            self.trainer.datamodule.require_validation("schedulers=plateau")  # type: ignore[attr-defined]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
 
     def _step_plateau(self) -> None:

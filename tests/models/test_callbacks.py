@@ -19,3 +19,9 @@ def test_a_run_that_goes_on_has_the_patience_that_it_is_now_given(fitted):
     run, *_ = fitted("first", *options, "trainer.max_epochs=1", "callback.patience=2")
     _, trainer, *_ = fitted("second", *options, "trainer.max_epochs=2", "callback.patience=7", checkpoint=run.last)
     assert the(StopEarly, trainer).patience == 7
+
+
+@pytest.mark.parametrize("asked", ["callback=early_stopping", "schedulers=plateau"])
+def test_what_goes_by_validations_is_refused_where_no_image_validates(fitted, asked):
+    with pytest.raises(ValueError, match=rf"{asked}: there are no validation images .*; set datamodule\.val_share"):
+        fitted("unjudged", asked, "datamodule.val_share=0", "datamodule.n_samples=300")
