@@ -116,9 +116,8 @@ class Course:
 
     def judges(self, steps: int) -> BatchLoader:
         """The validation images that judge a training of so many steps: the same ones for all of that length."""
+        self.data.require_validation("short trainings")
         rows = self.data.inventory.rows("val")
-        if not len(rows):
-            raise ValueError("there are no validation images to judge by: set datamodule.val_share above 0")
         wanted = max(FEWEST_JUDGED, steps * self.images_per_step // 2)
         if wanted < len(rows):
             rows = np.sort(np.random.default_rng(self.task.seed).choice(rows, wanted, replace=False))

@@ -127,11 +127,10 @@ def looked_at(own: OwnImages, one: Joined) -> tuple[str, int]:
     from models.training import stand_in
 
     node = stand_in(with_model(own.config, one), "datamodule")
-    inventory, _ = build(node, seed=own.config["seed"]).settled()
-    images = len(inventory.rows("val"))
-    if not images:
-        raise ValueError("there are no validation images to rank candidates by: set datamodule.val_share above 0")
-    return inventory.digest, images
+    data = build(node, seed=own.config["seed"])
+    data.inventory, _ = data.settled()
+    data.require_validation("finetune")
+    return data.digest, data.sizes["val"]
 
 
 def train(one: Tried, own: OwnImages, epochs: int, objective: Objective, data: str, journal: Journal) -> None:

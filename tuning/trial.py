@@ -101,6 +101,7 @@ def run_trial(order: Order, report: Report) -> Ending:
     with quiet():
         try:
             data = prepared(order.config)
+            data.require_validation("trainer.tune")
             resume = order.goes_on_from is not None
             if order.goes_on_from is not None:
                 run.checkpoints.mkdir(exist_ok=True)

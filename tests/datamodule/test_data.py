@@ -285,3 +285,13 @@ def test_what_is_no_transform_is_refused_by_name(tmp_path):
 
 def test_a_transform_switched_off_is_left_out(tmp_path):
     assert list(prepared(Pictures(tmp_path, augment={"crop": None, "flip": Flip()})).transforms) == ["flip"]
+
+
+@pytest.mark.parametrize(
+    ("share", "way_out"), [(0.0, "set datamodule.val_share above 0"), (0.15, "give more images, two")]
+)
+def test_where_no_image_validates_the_way_out_fits(tmp_path, share, way_out):
+    data = Pictures(tmp_path, count=2, val_share=share)  # one of each class
+    data.prepare()
+    with pytest.raises(ValueError, match=f"finetune: there are no validation images to judge by; {way_out}"):
+        data.require_validation("finetune")

@@ -111,6 +111,12 @@ def test_where_all_trials_fail_the_first_error_is_shown(searched):
         study.require_found()
 
 
+def test_a_trial_without_validation_images_says_that(problem, tmp_path):
+    order = Order(0, problem("datamodule.val_share=0").of_trial({}), str(tmp_path / "trial"))
+    ending = run_trial(order, lambda epoch, figures: True)
+    assert ending.error.startswith("trainer.tune: there are no validation images to judge by; set datamodule.val_share")
+
+
 def test_a_diverging_trial_fails_and_says_so(searched):
     study = searched('tune.space=["optimizers.lr=choice(0.001,1e30)"]', "tune.searcher=grid", "optimizers=sgd")
     ended = {trial.values["optimizers.lr"]: trial for trial in study.ended}
