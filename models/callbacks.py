@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytorch_lightning as pl
@@ -133,25 +134,37 @@ class FiniteLoss(Callback):
     """Stops at a loss that is not a number, naming the step, the rate and what to try; looked at every few steps."""
 
     def __init__(self, every_n_steps: int) -> None:
-        self.every_n_steps, self.recent = every_n_steps, list[Tensor]()
+        self.every_n_steps, self.recent = every_n_steps, list[tuple[int, Tensor]]()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.recent.append(outputs["loss"].detach())
+        step = trainer.global_step + trainer.fit_loop.epoch_loop._should_accumulate()
+        self.recent.append((step, outputs["loss"].detach()))
         if len(self.recent) >= self.every_n_steps or trainer.is_last_batch:
             self._check(trainer)
 
     def _check(self, trainer: pl.Trainer) -> None:
-        finite = torch.stack(self.recent).isfinite().tolist()
+        steps, losses = zip(*self.recent, strict=True)
+        finite = torch.stack(losses).isfinite().tolist()
         if not all(finite):
-            step = trainer.global_step - len(finite) + finite.index(False) + 1
-            rate = trainer.optimizers[0].param_groups[0]["lr"]
-            raise FloatingPointError(
-                f"the loss is not finite at step {step} (learning rate about {rate:.3g}): try a lower optimizers.lr, "
-                "trainer.gradient_clip_val=1.0 or trainer.speed=fp32; the last good checkpoint is kept"
-            )
+            raise FloatingPointError(_not_finite(steps[finite.index(False)], trainer))
         self.recent.clear()
+
+
+def _not_finite(step: int, trainer: pl.Trainer) -> str:
+    """In words, with what to try: a rate has no part in the first loss."""
+    if step == 1:
+        return (
+            "the loss is not finite at step 1, before any weight was changed: look for targets that are too large and "
+            "for classes that weigh nothing (task.class_weights), or try trainer.speed=fp32"
+        )
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    kept = any(Path(trainer.default_root_dir).glob("checkpoints/*.ckpt"))
+    return (
+        f"the loss is not finite at step {step} (learning rate about {rate:.3g}): try a lower optimizers.lr, "
+        f"trainer.gradient_clip_val=1.0 or trainer.speed=fp32{'; the last good checkpoint is kept' if kept else ''}"
+    )
 
 
 class Progress(Callback):

@@ -1,5 +1,6 @@
 """Weights of classes in a loss: given, or so that each class counts the same."""
 
+import math
 from typing import Literal
 
 import torch
@@ -26,8 +27,9 @@ def of_labels(wanted: Wanted, present: Tensor, images: int) -> Tensor | None:
 def _given(wanted: list[float] | None, classes: int) -> Tensor | None:
     if wanted is None:
         return None
-    if len(wanted) != classes or min(wanted) < 0:
-        raise ValueError(f"task.class_weights={list(wanted)}: give {classes} numbers, one a class, none below 0")
+    if len(wanted) != classes or not all(0 <= weight < math.inf for weight in wanted) or not any(wanted):
+        told = f"task.class_weights={list(wanted)}"
+        raise ValueError(f"{told}: give {classes} numbers, one a class, none below 0 and not all of them 0")
     return torch.tensor(wanted, dtype=torch.float32)
 
 

@@ -1,6 +1,8 @@
 """What watches a training loop."""
 
 import pytest
+import torch
+from pytorch_lightning import Callback
 
 from models.callbacks import Budget, StopEarly, the
 
@@ -25,3 +27,25 @@ def test_a_run_that_goes_on_has_the_patience_that_it_is_now_given(fitted):
 def test_what_goes_by_validations_is_refused_where_no_image_validates(fitted, asked):
     with pytest.raises(ValueError, match=rf"{asked}: there are no validation images .*; set datamodule\.val_share"):
         fitted("unjudged", asked, "datamodule.val_share=0", "datamodule.n_samples=300")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("optimizers.lr=1e30", r"at step 2 \(learning rate about .*: try a lower optimizers\.lr, .*speed=fp32$"),
+        ("task.class_weights=[1,0,0,0,0,0,0,0,0,0]", r"at step 1, before any weight .* \(task\.class_weights\)"),
+    ],
+)
+def test_a_loss_that_is_no_number_is_told_with_its_step_and_what_can_be_the_cause(fitted, given, told):
+    one_by_one = ("datamodule.batch_size=1", "trainer.accumulate_grad_batches=2", "datamodule.n_samples=60")
+    with pytest.raises(FloatingPointError, match=f"the loss is not finite {told}"):
+        fitted("wild", given, *one_by_one, "trainer.log_every_n_steps=9")
+
+
+def test_where_a_later_loss_is_no_number_a_checkpoint_is_left(fitted):
+    class Late(Callback):
+        def on_train_epoch_start(self, trainer, task):
+            task.loss.weight = torch.full((10,), torch.nan) if trainer.current_epoch else None
+
+    with pytest.raises(FloatingPointError, match=r"at step 3 .*; the last good checkpoint is kept$"):
+        fitted("late", "datamodule.n_samples=200", "trainer.log_every_n_steps=1", watcher=Late())

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -128,8 +130,9 @@ def test_given_weights_reach_the_loss_or_are_refused():
     assert (
         of_classes([1.0, 2.0], torch.tensor([5, 5])).tolist() == [1, 2] and of_classes(None, torch.tensor([5])) is None
     )
-    with pytest.raises(ValueError, match=r"class_weights=\[1.0\]: give 2 numbers"):
-        of_classes([1.0], torch.tensor([5, 5]))
+    for wrong in ([1.0], [1.0, -1.0], [0.0, 0.0], [math.nan, 1.0]):
+        with pytest.raises(ValueError, match=r"class_weights=\[.*\]: give 2 numbers.* and not all of them 0"):
+            of_classes(wrong, torch.tensor([5, 5]))
     both = WeightedSum({"a": PixelCrossEntropy(), "b": JaccardLoss()})
     give(both, "weight", torch.tensor([1.0, 2.0]))
     assert both.losses["a"].weight.tolist() == [1, 2]
