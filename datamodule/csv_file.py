@@ -25,9 +25,9 @@ class CsvFile(ImageData):
     """One line per image; an inventory's CSV is one such file.
 
     file: the list. root: what its paths start from, the file's folder by default. label_column null: no labels.
-    Several labels of an image stand in one column, between separators (the separator alone: none of them), or are a
-    column of 1 and 0 (or true and false) each; values and the classes of several heads have a column each. An image
-    whose cells are all empty is unlabelled.
+    Several labels of an image stand in one column, between separators (the separator alone: none of them), or, where
+    label_column is a list, are a column of 1 and 0 (or true and false) each; values and the classes of several heads
+    have a column each. An image whose cells are all empty is unlabelled.
     split_column, group_column: used where the file has them. separator, delimiter: \\t is a tab. options: of ImageData.
     """
 
@@ -52,6 +52,7 @@ class CsvFile(ImageData):
         self.path_column = path_column
         self.separator, self.delimiter = _marks(separator, delimiter)
         self.columns = [label_column] if isinstance(label_column, str) else list(label_column or ())
+        self.column_each = not isinstance(label_column, str)  # for each label
         if len(self.columns) > 1 and self.kind == "classes":
             raise ValueError(
                 f"datamodule.label_column={self.columns}: a class has one column; several are task=multilabel, "
@@ -65,6 +66,7 @@ class CsvFile(ImageData):
 
     def scan(self) -> Inventory:
         lines = self._lines() if self.on_bad_image == "raise" else self._there(self._lines())
+        self._check_one_column(lines)
         found = look_up(self.root, [line[self.path_column] for line in lines])
         labels = [self._label([line[column].strip() for column in self.columns], line[NUMBER]) for line in lines]
         columns = {
@@ -91,6 +93,22 @@ class CsvFile(ImageData):
             )
         return list(named)
 
+    def _check_one_column(self, lines: list[Line]) -> None:
+        """Of labels: it holds names, or 1 and 0 where it stands in a list; the other way round is likely a mistake."""
+        if self.kind != "labels" or len(self.columns) != 1:
+            return
+        [column] = self.columns
+        told = sorted({cell for line in lines if (cell := line[column].strip())})
+        truths = [cell for cell in told if cell.lower() in TRUTHS]
+        if told and self.column_each and not truths:
+            raise ValueError(
+                f"datamodule.label_column=[{column}]: a list names columns of 1 and 0, but this one of {self.file} "
+                f"has {told[0]!r}; names between {self.separator!r} are datamodule.label_column={column}"
+            )
+        if told and not self.column_each and truths == told:
+            log.warning("%s has labels called %s; for one label %s, which an image has or not, give "
+                        "datamodule.label_column=[%s]", self.file, " and ".join(told), column, column)  # fmt: skip
+
     def _label(self, cells: list[str], number: str) -> str:
         """A line's label as an inventory has it."""
         if not any(cells):
@@ -98,8 +116,8 @@ class CsvFile(ImageData):
         if isinstance(self.targets, HeadTargets):
             return self.targets.label(cells)
         if self.kind == "labels":
-            each = [_named(*pair, number) for pair in zip(self.columns, cells, strict=True)]
-            found = each if len(each) > 1 else self._names_in(cells[0], number)
+            told = zip(self.columns, cells, strict=True)
+            found = [_named(*one, number) for one in told] if self.column_each else self._names_in(cells[0], number)
             return SEVERAL.join(dict.fromkeys(filter(None, found))) or SEVERAL
         return SEVERAL.join(self._split_up(cells[0]) if self.kind == "values" and len(cells) == 1 else cells)
 
@@ -122,7 +140,7 @@ class CsvFile(ImageData):
             return sorted({*labels} - {""})
         if isinstance(self.targets, HeadTargets):
             return self.targets.found(labels)
-        if self.kind == "labels" and len(self.columns) == 1:
+        if self.kind == "labels" and not self.column_each:
             return sorted({part for label in labels for part in parts(label)})
         width = max((len(label.split(SEVERAL)) for label in labels), default=1)
         if self.kind == "values" and len(self.columns) == 1 and width > 1:

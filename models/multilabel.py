@@ -37,7 +37,7 @@ class Multilabel(ImageTask):
         kind: Literal["labels"] = "labels",
         **options: Any,
     ) -> None:
-        made = named_metrics(metrics, task="multilabel", num_labels=num_classes)
+        made = named_metrics(metrics, task="multilabel" if num_classes > 1 else "binary", num_labels=num_classes)
         super().__init__(loss=loss, metrics=made, **options)
         self.num_classes = num_classes
         if class_weights is not None and examples is not None and len(examples):

@@ -44,6 +44,17 @@ def test_several_labels_have_a_column_each(listed):
     assert encoded(source) == ([[1, 0], [0, 1], [0, 0]], ("dog", "cat"))
 
 
+def test_a_list_of_one_is_a_column_of_its_own_and_a_word_a_column_of_names(listed, caplog):
+    lines = ("path,cat", "0.png,1", "1.png,0", "2.png,")
+    one, names = (listed(*lines, kind="labels", label_column=column).scan() for column in (["cat"], "cat"))
+    assert (one.classes, one.label.tolist()) == (("cat",), ["cat", "|", ""])
+    assert (names.classes, names.label.tolist()) == (("0", "1"), ["1", "0", ""])
+    assert "labels called 0 and 1; for one label cat, which an image has or not, give" in caplog.text
+    source = listed("path,tags", "0.png,", "1.png,a|b", kind="labels", label_column=["tags"])
+    with pytest.raises(ValueError, match=r"label_column=\[tags\]: .* has 'a\|b'; names .* are .*\.label_column=tags$"):
+        source.scan()
+
+
 def test_an_image_with_no_label_to_its_name_trains_and_one_without_any_word_is_the_pool(listed, tmp_path):
     lines = [f"{number}.png,{number % 2},0" for number in range(59)]
     source = listed("path,a,b", "59.png,,", *lines, "58.png,1,1", kind="labels", label_column=["a", "b"])

@@ -3,7 +3,9 @@ import functools
 import pytest
 import torch
 import torchmetrics
+from torch import nn
 
+from models.multilabel import Multilabel
 from models.named_metrics import named_metrics, snake_case
 
 CLASSES = {"task": "multiclass", "num_classes": 3}
@@ -39,3 +41,12 @@ def test_names_are_logged_in_snake_case():
         "auroc",
         "mean_squared_error",
     ]
+
+
+def test_one_label_alone_has_the_figures_of_a_yes_or_no():
+    task = Multilabel(["AveragePrecision", "F1Score"], 1, nn.BCEWithLogitsLoss(), net=nn.Linear(2, 1), optimizer=None,
+                      schedule=None, seed=0)  # fmt: skip
+    logits, target = torch.tensor([[2.0], [-1.0], [1.0], [-3.0]]), torch.tensor([[1.0], [1.0], [0.0], [0.0]])
+    task.metrics.update(task.prediction(logits), task.truth(target))
+    figures = {name: float(value) for name, value in task.metrics.compute().items()}
+    assert figures == pytest.approx({"val/average_precision": 5 / 6, "val/f1_score": 0.5})
