@@ -15,6 +15,24 @@ Config = dict[str, Any]
 
 NAMES_OF_TIMM = {"models.backbones.build_timm": "architecture", "models.segmenters.build_segmenter": "encoder"}
 CHOSEN_LATER = "auto"
+LOSSES = {  # options of task/loss by the kind of targets that they learn
+    "classes": {"cross_entropy": "torch.nn.CrossEntropyLoss", "focal": "models.losses.Focal"},
+    "labels": {
+        "bce": "torch.nn.BCEWithLogitsLoss",
+        "asymmetric": "models.losses.Asymmetric",
+        "binary_focal": "models.losses.BinaryFocal",
+    },
+    "values": {"mse": "torch.nn.MSELoss", "mae": "torch.nn.L1Loss", "huber": "torch.nn.HuberLoss"},
+    "masks": {
+        "dice_cross_entropy": "models.mask_losses.WeightedSum",
+        "pixel_cross_entropy": "models.mask_losses.PixelCrossEntropy",
+        "dice": "segmentation_models_pytorch.losses.DiceLoss",
+        "jaccard": "models.mask_losses.JaccardLoss",
+        "lovasz": "models.mask_losses.Lovasz",
+        "cross_entropy": "torch.nn.CrossEntropyLoss",
+        "focal": "models.losses.Focal",
+    },
+}
 
 
 def check(config: Config) -> None:
@@ -24,6 +42,7 @@ def check(config: Config) -> None:
     settings(TesterSettings, config.get("tester", {}), "tester.")
     check_own(config)
     _check_network(config["models"])
+    _check_loss(config["task"])
     _check_data(config["datamodule"])
 
 
@@ -48,6 +67,14 @@ def _check_network(node: Config) -> None:
     key = NAMES_OF_TIMM.get(node["_target_"])
     if key in node and node[key] != CHOSEN_LATER:
         refuse_unknown(f"models.{key}", node[key])
+
+
+def _check_loss(node: Config) -> None:
+    """One of another kind of targets ends in an error of shapes, or learns nothing without one; others' are let be."""
+    fitting, given = LOSSES.get(node.get("kind", ""), {}), (node.get("loss") or {}).get("_target_")
+    known = {target for options in LOSSES.values() for target in options.values()}
+    if fitting and given in known - set(fitting.values()):
+        raise ValueError(f"task.loss={given} does not learn {node['kind']}: choose task/loss={' | '.join(fitting)}")
 
 
 def _check_data(node: Config) -> None:

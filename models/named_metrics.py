@@ -34,6 +34,9 @@ def _made(metric: Any, known: dict[str, Any]) -> Metric:
         raise ValueError(f"task.metrics: torchmetrics has no {metric}; {nearest(metric, torchmetrics.__all__)}")
     maker: Any = kind.__new__ if "__new__" in vars(kind) else kind.__init__
     takes = inspect.signature(maker).parameters
+    if ("task" in takes) != ("task" in known) and not {"num_classes", "num_labels"} & takes.keys() & known.keys():
+        others = "Accuracy, F1Score or AUROC" if "task" in known else "MeanAbsoluteError or R2Score"
+        raise ValueError(f"task.metrics: {metric} does not fit what this task learns; name others, such as {others}")
     wanted = known if metric == "Accuracy" else {"average": "macro", **known}  # a micro F1 is the accuracy again
     return kind(**{name: value for name, value in wanted.items() if name in takes})
 

@@ -35,6 +35,14 @@ def test_an_unknown_name_is_answered_with_near_ones(name):
         named_metrics([name], **CLASSES)
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "others"), [("Accuracy", {}, "MeanAbsoluteError"), ("MeanAbsoluteError", CLASSES, "Accuracy")]
+)
+def test_a_metric_of_another_kind_of_targets_is_refused_with_some_that_fit(name, known, others):
+    with pytest.raises(ValueError, match=rf"task\.metrics: {name} does not fit .*, such as {others}"):
+        named_metrics([name], **known)
+
+
 def test_names_are_logged_in_snake_case():
     assert [snake_case(name) for name in ("F1Score", "AUROC", "MeanSquaredError")] == [
         "f1_score",
