@@ -11,7 +11,7 @@ from datamodule.inventory import SEVERAL, Inventory, inventory_of, split_named
 from datamodule.readers import FileReader
 from datamodule.stores import Reader
 from datamodule.tables import lines_of
-from datamodule.targets import Kind, parts
+from datamodule.targets import Kind, is_number, parts
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ class CsvFile(ImageData):
         self.path_column = path_column
         self.separator, self.delimiter = _marks(separator, delimiter)
         self.columns = [label_column] if isinstance(label_column, str) else list(label_column or ())
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"datamodule.label_column={self.columns} names a column twice; name each once")
         self.column_each = not isinstance(label_column, str)  # for each label
         if len(self.columns) > 1 and self.kind == "classes":
             raise ValueError(
@@ -68,6 +70,7 @@ class CsvFile(ImageData):
         lines = self._lines() if self.on_bad_image == "raise" else self._there(self._lines())
         self._check_one_column(lines)
         found = look_up(self.root, [line[self.path_column] for line in lines])
+        self._warn_of_values(lines)
         labels = [self._label([line[column].strip() for column in self.columns], line[NUMBER]) for line in lines]
         columns = {
             **hashed(self.root, found, Path(self.cache_dir), listed_by=self.file),
@@ -92,6 +95,15 @@ class CsvFile(ImageData):
                 "the same in the order that you want, or leave class_names out"
             )
         return list(named)
+
+    def _warn_of_values(self, lines: list[Line]) -> None:
+        """Classes that are called 3.5 and 4.25 are more likely to be values."""
+        told = (
+            {line[self.columns[0]].strip() for line in lines} - {""} if self.kind == "classes" and self.columns else ()
+        )
+        if told and all(is_number(word) for word in told) and not all(float(word).is_integer() for word in told):
+            log.warning("%s has %d classes that are numbers with decimals; if they are values, give task=regression",
+                        self.file, len(told))  # fmt: skip
 
     def _check_one_column(self, lines: list[Line]) -> None:
         """Of labels: it holds names, or 1 and 0 where it stands in a list; the other way round is likely a mistake."""

@@ -122,7 +122,7 @@ class Values(Targets):
         return {row: reason for row, reason in found.items() if reason}
 
     def meaning(self, label: str) -> Hashable:
-        return tuple(float(word) if _is_number(word) else word for word in label.split(SEVERAL))
+        return tuple(float(word) if is_number(word) else word for word in label.split(SEVERAL))
 
     def _flaw(self, words: Sequence[str], names: Sequence[str]) -> str:
         if len(words) != len(names):
@@ -130,7 +130,7 @@ class Values(Targets):
         told = list(zip(words, names, strict=True))
         if empty := [name for word, name in told if not word]:
             return f"has no value for {some(empty)}"
-        wrong = [f"{word!r} for {name}" for word, name in told if not _is_number(word)]
+        wrong = [f"{word!r} for {name}" for word, name in told if not is_number(word)]
         return f"has {some(wrong)}, which is no finite number" if wrong else ""
 
     def check(self, inventory: Inventory) -> None:
@@ -163,7 +163,7 @@ def refuse_repeated(class_names: Sequence[str] | None) -> None:
         raise ValueError(f"datamodule.class_names={list(class_names)} names a class twice; name each once")
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
     try:
         return math.isfinite(float(word))
     except ValueError:

@@ -53,6 +53,16 @@ def test_a_table_in_another_encoding_is_named_with_what_helps(listed):
         listed("path,label", "0.png,grün", encoding="latin-1").scan()
 
 
+@pytest.mark.parametrize(
+    ("cells", "warned"), [(("1.5", "2", ""), True), (("1", "2.0", ""), False), (("1.5", "a"), False)]
+)
+def test_classes_that_look_like_values_are_told(listed, caplog, cells, warned):
+    listed("path,label", *[f"{place}.png,{cell}" for place, cell in enumerate(cells)]).scan()
+    assert (
+        "2 classes that are numbers with decimals; if they are values, give task=regression" in caplog.text
+    ) == warned
+
+
 def test_without_a_label_column_all_is_the_pool(listed):
     assert listed("path", "0.png", label_column=None).scan().label.tolist() == [""]
 

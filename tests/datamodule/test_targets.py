@@ -55,6 +55,12 @@ def test_a_list_of_one_is_a_column_of_its_own_and_a_word_a_column_of_names(liste
         source.scan()
 
 
+@pytest.mark.parametrize("kind", ["labels", "values"])
+def test_a_column_that_is_named_twice_is_refused(listed, kind):
+    with pytest.raises(ValueError, match=r"label_column=\['a', 'a'\] names a column twice"):
+        listed("path,a", "0.png,1", kind=kind, label_column=["a", "a"])
+
+
 def test_an_image_with_no_label_to_its_name_trains_and_one_without_any_word_is_the_pool(listed, tmp_path):
     lines = [f"{number}.png,{number % 2},0" for number in range(59)]
     source = listed("path,a,b", "59.png,,", *lines, "58.png,1,1", kind="labels", label_column=["a", "b"])
