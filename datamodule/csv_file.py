@@ -168,13 +168,20 @@ class CsvFile(ImageData):
             lines_of(text, f"datamodule.file={self.file}", **options) as table,
         ):
             header = list(table.fieldnames or [])
+            if not header:
+                raise ValueError(f"datamodule.file={self.file} is empty; give a CSV with a line for each image")
             wanted = [("path_column", self.path_column), *(("label_column", column) for column in self.columns)]
             for key, column in wanted:
                 if column not in header:
                     other = next((sign for sign in ";\t|" if len(header) == 1 and sign in header[0]), None)
                     way_out = f"{key}" if other is None else f"delimiter='{other.replace(chr(9), TAB)}'"
                     raise ValueError(f"{self.file} has no column {column!r} but {header}; set datamodule.{way_out}")
-            return [line | {NUMBER: str(table.line_num)} for line in table]
+            found = [line | {NUMBER: str(table.line_num)} for line in table]
+        if not found:
+            raise ValueError(
+                f"datamodule.file={self.file} has a header and nothing below it; give a line for each image"
+            )
+        return found
 
     def _there(self, lines: list[Line]) -> list[Line]:
         """Those whose image is there."""

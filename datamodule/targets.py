@@ -1,6 +1,5 @@
 """What the labels of an inventory stand for: one class, several labels or numbers; see also masks.py and heads.py."""
 
-import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from datamodule.inventory import SEVERAL, Inventory, Words
 Kind = Literal["classes", "heads", "labels", "values", "masks"]
 Flaws = dict[int, str]  # row → what is wrong with its target
 ONE_STRATUM = "labelled"
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Targets:
@@ -131,7 +131,7 @@ class Values(Targets):
         if empty := [name for word, name in told if not word]:
             return f"has no value for {some(empty)}"
         wrong = [f"{word!r} for {name}" for word, name in told if not is_number(word)]
-        return f"has {some(wrong)}, which is no finite number" if wrong else ""
+        return f"has {some(wrong)}, which is no finite number of 32 bits" if wrong else ""
 
     def check(self, inventory: Inventory) -> None:
         if not len(inventory.rows("train")):
@@ -164,8 +164,9 @@ def refuse_repeated(class_names: Sequence[str] | None) -> None:
 
 
 def is_number(word: str) -> bool:
+    """Whether a value can be kept as."""
     try:
-        return math.isfinite(float(word))
+        return abs(float(word)) <= LARGEST
     except ValueError:
         return False
 

@@ -63,6 +63,13 @@ def test_classes_that_look_like_values_are_told(listed, caplog, cells, warned):
     ) == warned
 
 
+def test_a_table_without_lines_is_refused(listed):
+    with pytest.raises(ValueError, match=r"datamodule\.file=.* has a header and nothing below it; give a line"):
+        listed("path,label").scan()
+    with pytest.raises(ValueError, match=r"datamodule\.file=.* is empty; give a CSV"):
+        listed("").scan()
+
+
 def test_without_a_label_column_all_is_the_pool(listed):
     assert listed("path", "0.png", label_column=None).scan().label.tolist() == [""]
 

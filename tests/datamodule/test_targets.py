@@ -132,6 +132,7 @@ def test_values_are_read_as_numbers(listed):
         ("nan", "for y, which is no finite number"),
         ("inf", "for y, which is no finite number"),
         ("12 cm", "for y, which is no finite number"),
+        ("1e39", "for y, which is no finite number of 32 bits"),
         ("1|2", "3 values for 2 targets"),
         ("", "no value for y; .*leave them out: datamodule.on_bad_image=skip"),
     ],
