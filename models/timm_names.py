@@ -10,13 +10,20 @@ from utils.signature import nearest
 REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
 FORMER = re.compile(r"register_model_deprecations\(__name__, \{(.*?)\}\)", re.DOTALL)  # names that lead to newer ones
 KEY = re.compile(r"""['"](\w+)['"]\s*:""")
+TAGGED = re.compile(r"""^\s*['"](\w+)\.(\w+)['"]\s*:""", re.MULTILINE)  # 'resnet18.a1_in1k': _cfg(
 
 
 def refuse_unknown(key: str, name: str) -> None:
-    """Raises ValueError for a name that this machine's timm does not know; of its weights' tag only timm can tell."""
-    base = name.partition(".")[0]
+    """Raises ValueError for a name, or a tag of its weights, that this machine's timm does not know.
+
+    Where timm makes an architecture's tags in a loop, only timm can tell them.
+    """
+    base, _, tag = name.partition(".")
     if base not in architectures() and base not in former_names():
         raise ValueError(f"{key}={name}: timm has none of that name; {nearest(base, sorted(architectures()))}")
+    known = tags().get(base)
+    if tag and known and tag not in known:
+        raise ValueError(f"{key}={name}: {base} has no weights tagged {tag}; {nearest(tag, known)}")
 
 
 @cache
@@ -27,6 +34,15 @@ def architectures() -> frozenset[str]:
 @cache
 def former_names() -> frozenset[str]:
     return frozenset(name for text in _sources() for table in FORMER.findall(text) for name in KEY.findall(table))
+
+
+@cache
+def tags() -> dict[str, list[str]]:
+    """Architecture → which weights its source lists."""
+    found = dict[str, list[str]]()
+    for base, tag in (pair for text in _sources() for pair in TAGGED.findall(text)):
+        found.setdefault(base, []).append(tag)
+    return found
 
 
 def _sources() -> list[str]:
