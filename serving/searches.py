@@ -12,7 +12,7 @@ from utils.signature import nearest
 
 MOST_LINES = 64
 # No quote, bracket, backslash, '$' or line break in any of them: what stands between '"' ends where it should.
-SPACE = r"[A-Za-z0-9_.]{1,200}=[A-Za-z0-9_.,+()\- ]{1,400}"
+SPACE = r"[A-Za-z0-9_./]{1,200}=[A-Za-z0-9_.,+()\- ]{1,400}"
 FIGURE = r"((train|val|test)/)?[A-Za-z0-9_]{1,64}"
 CONSTRAINT = rf"{FIGURE} ?(<=|>=) ?[-+]?\d{{1,20}}(\.\d{{0,20}})?([eE][-+]?\d{{1,3}})?"
 NAME, CHOSEN = r"[A-Za-z0-9_.]{1,200}", r"[A-Za-z0-9_.+\-]{1,64}"

@@ -15,7 +15,8 @@ from utils.configuration import composed, known_keys
 from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared
 from utils.signature import nearest
 
-Value = str | int | float | bool | None
+Scalar = str | int | float | bool | None
+Value = Scalar | list[Scalar]
 Check = Callable[[Sequence[str], Sequence[str]], object]  # of a command line with further overrides; raises ValueError
 
 SHORT = {
@@ -50,6 +51,7 @@ ALLOWED = (
 NEVER = (
     "callback.store", "callback.store.*",  # a job's model goes where the job came from
     "tune.address", "tune.token",  # a cluster is the worker's
+    "task.distill.logs",
 )  # fmt: skip
 # No slash but in figures (val/accuracy), no colon but in times, nothing that a grammar reads.
 WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+|(train|val|test)/[A-Za-z0-9_]{1,64}"
@@ -126,7 +128,8 @@ def plan(
 ) -> Plan:
     """What a sweep asks for, checked. Raises BadSweep.
 
-    asked: short names or dotted keys to a value or a list of values. declared: the workers' own overrides, which hold
+    asked: short names or dotted keys to a value or a list of values; a value that is a list stands in a list of its
+    own, and a group below a group may be called with a dot or a slash. declared: the workers' own overrides, which hold
     for every key that is not asked for. strict: an unknown key is refused, otherwise it is left out and reported.
     """
     if len(asked) > MOST_KEYS:
@@ -157,16 +160,23 @@ def _known(asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     wanted: dict[str, Any] = {}
     unknown: dict[str, str] = {}
     for name, value in asked.items():
-        key = SHORT.get(name, name)
-        if key in wanted:
-            raise BadSweep(f"{name} and another name of it are both given")
+        key = SHORT.get(name, name.replace("/", "."))
         if key in every_key():
             refuse_forbidden(name, key)
+            key = _as_group(key)
+            if key in wanted:
+                raise BadSweep(f"{name} and another name of it are both given")
             wanted[key] = value
         else:
             _refuse_hostile(name)
             unknown[name] = nearest(name, [*SHORT, *(one for one in every_key() if allowed(one))])
     return wanted, unknown
+
+
+def _as_group(key: str) -> str:
+    """As Hydra calls it where it is one below another: datamodule/augment."""
+    path = key.replace(".", "/")
+    return path if (CONFIGURATION / path).is_dir() else key
 
 
 @cache
@@ -177,7 +187,8 @@ def every_key() -> frozenset[str]:
 
 
 def allowed(key: str) -> bool:
-    """Whether a job may set a key."""
+    """Whether a job may set a key; a group may be called with slashes, as Hydra does."""
+    key = key.replace("/", ".")
     return any(fnmatchcase(key, one) for one in ALLOWED) and not any(fnmatchcase(key, one) for one in NEVER)
 
 
@@ -192,7 +203,7 @@ def _refuse_hostile(name: str) -> None:
 
 def refuse_forbidden(name: str, key: str) -> None:
     """Raises BadSweep for a key that no job may set. name: as it was given."""
-    _refuse_hostile(key)
+    _refuse_hostile(key.replace("/", "."))
     if not allowed(key):
         raise BadSweep(f"{name}: jobs must not set this key: where things lie is the worker's own business")
 
@@ -203,13 +214,22 @@ def _values(key: str, given: Any) -> list[Value]:
         raise BadSweep(f"{key}: the list is empty")
     for value in values:
         refuse_value(key, value)
-    return list(dict.fromkeys(values)) if len({type(value) for value in values}) == 1 else values
+    return list({spelt(value): value for value in values}.values())
 
 
 def refuse_value(key: str, value: Any) -> None:
+    """Raises BadSweep for what is no value, or names a place, or is more than a word or a list of words."""
+    if isinstance(value, list):
+        for one in value:
+            refuse_scalar(key, one)
+    else:
+        refuse_scalar(key, value)
+
+
+def refuse_scalar(key: str, value: Any) -> None:
     """Raises BadSweep for what is no single value, or names a place, or is more than a word."""
     if isinstance(value, dict | list):
-        raise BadSweep(f"{key}: a value is a number, a word, true, false or null")
+        raise BadSweep(f"{key}: a value is a number, a word, true, false or null, or a list of these in a list")
     if isinstance(value, str) and not re.fullmatch(WORD, value):
         raise BadSweep(f"{key}={value[:80]!r}: a word has up to 64 letters, digits, '_', '.', '+' and '-'")
     if isinstance(value, int | float) and not -1e18 < value < 1e18:
@@ -258,7 +278,7 @@ def _composing(asked: Plan, declared: Sequence[str], check: Check) -> Plan:
 
 def refuse_option(group: str, values: Sequence[Value]) -> None:
     """Raises BadSweep for what is no option of a group, or none that a job may choose."""
-    for value in values:
+    for value in (one for given in values for one in (given if isinstance(given, list) else [given])):
         text = spelt(value)
         if f"{group}.{text}" in NEVER:
             raise BadSweep(f"{group}={text}: a job's model goes to the store that the job came from")
@@ -276,4 +296,6 @@ def spelt(value: Value) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f"'{value}'" if ":" in value or value == "" else value
+    if isinstance(value, list):
+        return f"[{','.join(map(spelt, value))}]"
     return repr(value)

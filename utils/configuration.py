@@ -207,10 +207,19 @@ def _composed(base: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     config = copy.deepcopy(_skeleton((*base, *groups)))
     for override in OverridesParser.create().parse_overrides([text for text in overrides if text not in groups]):
         key = override.key_or_group
-        if OmegaConf.select(config, key, default=config) is config:
+        there = OmegaConf.select(config, key, default=config)
+        if there is config:
             raise ConfigurationError(no_such_key(key))
+        if isinstance(there, DictConfig) and isinstance(override.value(), str | int | float):
+            raise ConfigurationError(f"{override.input_line}: {key} has keys of its own; {_in_place_of_a_value(key)}")
         OmegaConf.update(config, key, override.value())
     return plain(config)
+
+
+def _in_place_of_a_value(key: str) -> str:
+    """What a node takes: an option where it is a group's, else nothing."""
+    group = key.replace(".", "/")
+    return f"write {group}=OPTION" if (CONFIGURATION / group).is_dir() else "null switches it off"
 
 
 @functools.lru_cache(maxsize=64)

@@ -123,7 +123,7 @@ function updateJob(node, job, differing) {
 }
 
 const BACK = () => Object.fromEntries(Object.entries(words.short).map(([name, key]) => [key, name]));
-const spoken = (key) => (BACK()[key] ?? key.split(".").at(-1)).toLowerCase().replaceAll("_", " ");
+const spoken = (key) => (BACK()[key] ?? key.split(/[./]/).at(-1)).toLowerCase().replaceAll("_", " ");
 const progress = (job) => (typeof job.figures.epoch === "number" ? `after epoch ${job.figures.epoch + 1}` : `step ${job.figures.step ?? "–"}`);
 
 function acts(job) {

@@ -100,7 +100,7 @@ function planned({ size, choices, unknown }) {
   const product = many.length > 1 ? `${many.join(" × ")} = ` : "";
   fill(parts.told,
     el("p", { className: "sizes", data: { testid: "size" } }, `${product}${count(size)} ${size === 1 ? "job" : "jobs"}`),
-    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", {}, key), el("dd", {}, values.map(String).join(", "))))),
+    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", {}, key), el("dd", {}, values.map((one) => (Array.isArray(one) ? `[${one.join(", ")}]` : String(one))).join(", "))))),
     Object.keys(unknown).length ? el("div", { data: { testid: "unknown" } }, el("h3", {}, "Left out"), el("dl", { className: "plan" }, Object.entries(unknown).map(([key, help]) => el("div", {}, el("dt", {}, key), el("dd", {}, help))))) : null);
   fill(parts.start, size === 1 ? "Start 1 job" : `Start ${count(size)} jobs`);
   parts.start.disabled = false;

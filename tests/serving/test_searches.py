@@ -58,6 +58,7 @@ WHOLE = {
     "when": ["optimizers.momentum if optimizers=sgd"],
 }
 SPACE_OF_SGD = [RATE, "optimizers=choice(sgd,adamw)", "optimizers.momentum=interval(0.5, 0.9)"]
+SPACE_OF_SGD += ["datamodule/augment=choice(light,none)"]
 
 
 def test_lists_of_a_search_reach_the_configuration_as_a_command_line_has_them(hydra_parse):
@@ -134,6 +135,9 @@ def test_a_list_where_none_belongs_or_with_something_else_in_it_is_refused(tunin
         "models.pretrained=choice(weights.safetensors)",
         "callback=choice(default,nothing)",
         "tune.address=choice(auto,here)",
+        "datamodule/augment=choice(light,../../x)",
+        "../models=choice(timm,simple_cnn)",
+        "/models=choice(timm,simple_cnn)",
     ],
 )
 def test_a_space_offers_nothing_that_a_value_may_not_be(line):

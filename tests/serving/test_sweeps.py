@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.sweeps import BadSweep, plan, read_json
+from serving.sweeps import BadSweep, check_declared, plan, read_json
 from tuning.checks import check_line
 
 GRID = {
@@ -33,6 +33,26 @@ def test_any_allowed_key_of_the_configuration_can_be_swept():
     found = plan({"optimizers": ["sgd", "adamw"], "seed": [0, 1], "schedulers": "cosine"})
     assert found.size == 4
     assert found.jobs()[0] == ["optimizers=sgd", "seed=0", "schedulers=cosine"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "jobs"),
+    [
+        ({"datamodule.augment": ["light", "none"]}, [["datamodule/augment=light"], ["datamodule/augment=none"]]),
+        ({"datamodule/augment": "mix", "seed": 1}, [["datamodule/augment=mix", "seed=1"]]),
+        ({"task.loss": "focal", "task.loss.gamma": 2.5}, [["task/loss=focal", "task.loss.gamma=2.5"]]),
+        ({"task.metrics": [["Accuracy", "F1Score"]]}, [["task.metrics=[Accuracy,F1Score]"]]),
+        ({"callback": ["ema", ["ema", "early_stopping"]]}, [["callback=ema"], ["callback=[ema,early_stopping]"]]),
+        ({"models": "fast_net", "models.widths": [[8, 16, 16]]}, [["models=fast_net", "models.widths=[8,16,16]"]]),
+        ({"datamodule.augment.crop.scale": [[0.5, 1.0]]}, [["datamodule.augment.crop.scale=[0.5,1.0]"]]),
+        ({"callback.checkpoints": None, "callback": "ema"}, [["callback.checkpoints=null", "callback=ema"]]),
+    ],
+)  # fmt: skip
+def test_groups_below_groups_and_values_that_are_lists_can_be_swept(asked, jobs):
+    declared = ["datamodule/augment=auto"]
+    check_declared(declared)
+    found = plan(asked, declared, check=check_line)
+    assert (found.jobs(), found.unknown) == (jobs, {})
 
 
 def test_unknown_keys_are_reported_with_the_nearest_one_and_strict_refuses_them():
@@ -125,6 +145,14 @@ def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_bef
         plan({"callback": "store"})
     with pytest.raises(BadSweep, match="names no place"):
         plan({"models": "timm", "models.pretrained": "file"})
+    with pytest.raises(BadSweep, match="store that the job came from"):
+        plan({"callback": [["ema", "store"]]})
+    with pytest.raises(BadSweep, match="datamodule/augment=lights: there is no such option"):
+        plan({"datamodule.augment": "lights"})
+    with pytest.raises(BadSweep, match="callback.ema=0.9: callback.ema has keys of its own"):
+        plan({"callback": "ema", "callback.ema": 0.9})
+    with pytest.raises(BadSweep, match="datamodule/augment and another name"):
+        plan({"datamodule.augment": "light", "datamodule/augment": "none"})
 
 
 @pytest.mark.parametrize(
@@ -139,6 +167,7 @@ def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_bef
         ({"BATCH_SIZE": 0}, "datamodule.batch_size=0"),
         ({"MODEL": None}, "models=null"),
         ({"MODEL": ["resnet18", "resnt18"]}, "models.architecture=resnt18: timm has none of that name; did you mean"),
+        ({"MODEL": "resnet18.a7_in1k"}, "resnet18 has no weights tagged a7_in1k"),
         ({"MODEL": "unet", "models.encoder": "resnet19"}, "models.encoder=resnet19: timm has none of that name"),
         ({"seed": -1}, "seed=-1"),
         ({"tune.trials": 0}, "tune.trials=0"),
