@@ -39,8 +39,19 @@ def bind(root: Path, database: Database, url: str) -> None:
                 f"and {_other(kept.path, root)}; where it is that folder without its {ID}, write {kept.id} into "
                 f"{root / ID}"
             )
+        elif _is_beside(Path(kept.path), root):
+            raise ValueError(
+                f"serving.root={root} is a copy of {kept.path}, and one serving.database is for one folder: give "
+                f"serving.root={kept.path}; or, where the copy is to take its place, move {kept.path} away; for a "
+                "second store `python -m serving backup FILE`, then `restore FILE` with a serving.database of its own"
+            )
         else:
             connection.execute(update(store_folder).values(path=str(root)))
+
+
+def _is_beside(former: Path, root: Path) -> bool:
+    """Whether the folder that was there still is, as another one with the same id."""
+    return _own(former) == _own(root) and not former.samefile(root)
 
 
 def _refuse_sqlite(root: Path) -> None:

@@ -1,5 +1,7 @@
 """A database of its own and the folder with its files are one store."""
 
+import shutil
+
 import pytest
 from sqlalchemy import select
 
@@ -45,6 +47,7 @@ def test_another_folder_is_refused_with_both_named_and_takes_the_id_by_hand(open
     assert said.endswith(f"write {known} into {two / ID}")
     assert list(two.iterdir()) == []
     (two / ID).write_text(known)
+    one.rename(tmp_path / "away")
     opens("two")
 
 
@@ -61,6 +64,18 @@ def test_the_same_folder_again_under_another_path_or_moved_is_the_same_store(ope
     (tmp_path / "moved").rename(tmp_path / "unmounted")
     with pytest.raises(ValueError, match="what is there now is another folder: is its disk mounted"):
         opens("moved")
+
+
+@in_postgres
+def test_a_copy_beside_its_original_is_refused_and_takes_its_place_when_that_is_gone(opens, tmp_path):
+    """Else files of new models would lie in one of them, and both servers would believe that they have them."""
+    opens("one")
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    with pytest.raises(ValueError, match=f"root={tmp_path / 'copy'} is a copy of {tmp_path / 'one'}, .* move"):
+        opens("copy")
+    opens("one")
+    (tmp_path / "one").rename(tmp_path / "away")
+    opens("copy")
 
 
 @in_postgres
