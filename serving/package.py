@@ -26,6 +26,7 @@ Figure = Annotated[float, Field(allow_inf_nan=False)]
 
 LONGEST_HEADER = 100 << 20  # bytes, as the safetensors library allows
 PIECE = 8 << 20  # bytes looked at a time
+AROUND = "models.rescaled.Rescaled"  # what a regression lays around its network
 # By their name in safetensors: torch's name, bytes of an element, and of floats how numpy sees them.
 KINDS: dict[str, tuple[str, int, str | None]] = {
     "F64": ("float64", 8, "<f8"),
@@ -92,16 +93,24 @@ def manifest_of(package: Package) -> Manifest:
         raise BadCandidate(f"the manifest is none of this version: {error.errors()[0]['msg']}") from error
     named = [str(node["_target_"]) for _, node in targets(manifest.architecture)]
     foreign = [name for name in named if name not in architectures()]
-    if foreign or "_target_" not in manifest.architecture:
+    if foreign or "_target_" not in network_of(manifest.architecture):
         raise BadCandidate(f"the manifest's architecture {str(foreign)[:200]} is none of configuration/models")
     return manifest
 
 
+def network_of(architecture: dict[str, Any]) -> dict[str, Any]:
+    """The network itself, without what its task lays around it."""
+    if architecture.get("_target_") != AROUND:
+        return architecture
+    inner = architecture.get("net")
+    return inner if isinstance(inner, dict) else {}
+
+
 @cache
 def architectures() -> frozenset[str]:
-    """The targets that the yamls of models name: a manifest may name no other."""
+    """The targets that the yamls of models name, and what a task lays around them: a manifest may name no other."""
     files = [of_yaml(file.read_text()) for file in (CONFIGURATION / "models").glob("*.yaml")]
-    return frozenset(node["_target_"] for content in files for _, node in targets(content))
+    return frozenset({AROUND, *(node["_target_"] for content in files for _, node in targets(content))})
 
 
 def check_weights(file: Path, manifest: Manifest) -> None:

@@ -16,7 +16,7 @@ from serving.blobs import DAY, Blobs
 from serving.database import Database, added
 from serving.history import append
 from serving.jobs import OPEN
-from serving.package import BadCandidate, Measurement, Package, check_weights, manifest_of
+from serving.package import BadCandidate, Measurement, Package, check_weights, manifest_of, network_of
 from serving.promotion import Measured, Verdict
 from serving.tables import endpoint, evaluation, history, job, model
 
@@ -269,6 +269,7 @@ def _evaluation(number: int, set_digest: str) -> Any:
 
 
 def _named(architecture: dict[str, Any]) -> str:
+    architecture = network_of(architecture)
     return str(architecture.get("architecture") or architecture["_target_"].rpartition(".")[2])[:200]
 
 

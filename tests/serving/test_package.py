@@ -105,6 +105,9 @@ def test_bfloat16_is_looked_at_too():
         {"_target_": "models.training.train"},
         {"_target_": "models.simple_cnn.SimpleCnn", "inner": {"_target_": "torch.load"}},
         {},
+        {"_target_": "models.rescaled.Rescaled", "targets": 1},
+        {"_target_": "models.rescaled.Rescaled", "net": "models.simple_cnn.SimpleCnn"},
+        {"_target_": "models.rescaled.Rescaled", "net": {"_target_": "torch.load"}},
     ],
 )
 def test_an_architecture_that_no_yaml_of_models_names_is_refused(architecture):

@@ -20,8 +20,10 @@ from serving.delivery import package_of
 from serving.measuring import NOT_MEASURED
 from serving.monitoring.embedding import embed
 from serving.package import BadCandidate, Package
+from serving.parts import assemble
 from serving.promotion import Better
 from serving.registration import Register
+from serving.settings import ServingSettings
 from serving.store import Files, sha256_of
 from serving.verification import check, verify
 from serving.worker import Worker
@@ -66,6 +68,19 @@ def test_a_run_with_callback_store_is_in_the_store_and_live(finished):
     assert len(golden["embeddings"]) == stored["images"] >= len(golden["pixels"]) > 8
     own = {tuple(np.float32(embed(image))) for image in golden["pixels"]}
     assert len(own) > 8 and own <= {tuple(embedding) for embedding in golden["embeddings"]}
+
+
+def test_a_regression_goes_live_and_is_called_by_its_network(command, digit_folder, tmp_path):
+    """What it is laid into, so that its answers are in the targets' unit, is no network of configuration/models."""
+    table = tmp_path / "ages.csv"
+    rows = [f"{file},{file.parent.name[-1]}.5" for file in sorted(digit_folder.glob("*/*.png"))]
+    table.write_text("\n".join(["path,age", *rows]))
+    data = ["task=regression", "datamodule=csv", f"datamodule.file={table}", "datamodule.label_column=age"]
+    done = command("train.py", *SMALL, "datamodule.n_samples=null", *data, f"callback.store.root={tmp_path / 'store'}")
+    assert "store    main: model 1 goes live: nothing was live" in done.stdout, done.stderr
+    parts = assemble(ServingSettings(root=str(tmp_path / "store")), Better(), VERSION, verify)
+    assert parts.store.get(1)["architecture"] == "SimpleCnn"
+    parts.database.close()
 
 
 def test_a_store_that_cannot_take_the_model_is_noticed_before_the_training(api, monkeypatch):
