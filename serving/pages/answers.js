@@ -9,6 +9,7 @@ function bars(entries, kind = () => "") {
     if (color) {
       const swatch = el("i", { className: "swatch" });
       swatch.style.background = color;
+      inner.className = "painted";
       inner.style.background = color;
       words.prepend(swatch);
     }
@@ -52,6 +53,3 @@ function given(labels) {
   const names = labels.filter((one) => one.given).map((one) => one.class);
   return names.length ? `given: ${names.join(", ")}` : "none of the labels is given";
 }
-
-// What the model says in one word, for the offer to correct it.
-export const first = (found) => found.top?.[0].class ?? null;

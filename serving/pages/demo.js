@@ -1,7 +1,7 @@
 // The demo page: what is live, and what it says about the visitor's images.
 import { at, button, el, fill, hash, keyed, tag, tell } from "./dom.js";
 import { call, head, identify, patiently, takeToken } from "./api.js";
-import { drawn, first } from "./answers.js";
+import { drawn } from "./answers.js";
 import { correction } from "./correction.js";
 import { Live } from "./live.js";
 
@@ -61,7 +61,7 @@ at("endpoints").addEventListener("click", (event) => {
 const fact = (name, value, testid) => [el("dt", {}, name), el("dd", { data: { testid } }, value)];
 
 function card(live) {
-  if (!live?.sha256) return [live && live.state !== "empty" ? coming(live) : nothing()];
+  if (!live?.sha256) return [live && live.state !== "empty" ? coming(live) : nothing(live)];
   return [el("div", { className: "card live", data: { testid: "live" } },
     el("div", { className: "row apart" }, el("h3", {}, "Live now"), state(live)),
     el("p", { className: "big", data: { testid: "hash", hash: live.sha256 } }, hash(live.sha256)),
@@ -83,8 +83,8 @@ const coming = (live) => el("div", { className: "card live", data: { testid: "co
   el("div", { className: "row apart" }, el("h3", {}, live.state === "failed" ? "Could not be loaded" : "One moment"), tag(live.state, live.state === "failed" ? "bad" : "busy")),
   el("p", { className: "note" }, live.why || "The model is being loaded and checked."));
 
-const nothing = () => el("div", { className: "empty", data: { testid: "empty" } },
-  el("h3", {}, "Nothing is live yet"),
+const nothing = (live) => el("div", { className: "empty", data: { testid: "empty" } },
+  el("h3", {}, live ? `Nothing is live on ${live.endpoint}` : "Nothing is live yet"),
   el("p", { className: "note" }, "The first model that is trained goes live by itself:"),
   el("ol", {},
     el("li", {}, "drop a grid of hyperparameters on the ", el("a", { href: "/store#train" }, "store page"), ", or"),
@@ -107,6 +107,7 @@ const show = () => keyed(at("results"), results, (one) => one.key, row, () => {}
 function row(one) {
   const image = el("img", { src: one.address, alt: one.name });
   image.addEventListener("load", () => image.classList.toggle("pixels", Math.max(image.naturalWidth, image.naturalHeight) < 96));
+  image.addEventListener("error", () => image.replaceWith(el("span", { className: "note" }, "cannot be shown")));
   one.picture = el("div", { className: "picture" }, image);
   one.answer = el("div", { className: "answer", "aria-live": "polite" });
   return el("li", { className: "result", data: { testid: "result" } }, one.picture, one.answer);
@@ -139,6 +140,12 @@ async function pump() {
   pump();
 }
 
+// What a correction needs to know of the model that answered.
+function asked(endpoint) {
+  const live = serving.find((one) => one.endpoint === endpoint);
+  return { classes: live?.classes ?? [], task: live?.task ?? "" };
+}
+
 // A server that is busy says when to come back.
 async function predicted(one, tries = TRIES) {
   const endpoint = current()?.endpoint ?? chosen;
@@ -147,7 +154,7 @@ async function predicted(one, tries = TRIES) {
   const began = performance.now();
   try {
     const said = await call("POST", `/predict/${endpoint}?top_k=${TOP}`, { body });
-    return { ...said, milliseconds: performance.now() - began, classes: serving.find((live) => live.endpoint === endpoint)?.classes ?? [] };
+    return { ...said, milliseconds: performance.now() - began, ...asked(endpoint) };
   } catch (error) {
     if (tries <= 1 || ![429, 503].includes(error.status) || !current()?.sha256) throw error;
     await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(5, error.retryAfter || 1)));
@@ -166,7 +173,7 @@ function answered(one, said) {
     if (!place.hidden) place.querySelector("button, select, input")?.focus();
   }, { kind: "small", "aria-expanded": "false", "data-testid": "wrong" });
   one.wrong = wrong;
-  place.append(correction({ file: one.file, endpoint: said.endpoint, id: found.id, classes: said.classes, said: first(found) }, (words) => {
+  place.append(correction({ file: one.file, endpoint: said.endpoint, id: found.id, task: said.task, classes: said.classes, found }, (words) => {
     wrong.replaceWith(el("span", { className: "note", role: "status", data: { testid: "thanks" } }, words));
     place.remove();
   }));

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from serving.feedback_labels import is_known
 from tests.serving.conftest import packaged, served
 from tests.serving.monitoring.conftest import answered, register_masks
 from tests.serving.test_server import JOBS, told, until
@@ -130,12 +131,56 @@ def test_names_and_lines_from_elsewhere_stay_words(api, opened, browser):
         const [answers, correction] = await Promise.all([import("/pages/answers.js"), import("/pages/correction.js")]);
         const name = {json.dumps(HOSTILE)};
         document.body.append(...answers.drawn({{ top: [{{ class: name, probability: 0.9 }}] }}),
-          correction.correction({{ classes: [name, "b"], said: "b" }}, () => {{}}));
+          correction.correction(
+            {{ task: "classification", classes: [name, "b"], found: {{ top: [{{ class: "b" }}] }} }}, () => {{}}));
     }})()""")
     assert store.text("class") == HOSTILE == store.text("class-choice")
     assert store.value("document.querySelectorAll('img[src=x]').length") == 0
     assert store.value("window.hurt ?? null") is None
     assert browser.problems == []
+
+
+KEPT = {
+    "classification": ({"top": [{"class": "a"}]}, ["a", "b"], "[data-testid=class-choice]", "", "b"),
+    "multilabel": (
+        {"labels": [{"class": "a", "given": True}, {"class": "c", "given": False}]},
+        ["a", "b", "c"], "[data-testid=label-choice]:not(:checked)", "", "a|b",
+    ),
+    "heads": (
+        {"heads": [{"head": "d", "top": [{"class": "x"}]}, {"head": "e", "top": [{"class": "y"}]}]},
+        ["d=x", "d=y", "e=x", "e=y"], "select", "value = '1'", "d=y|e=y",
+    ),
+    "regression": (
+        {"values": [{"target": "age", "value": 3.14159265}, {"target": "price", "value": 2}]},
+        ["age", "price"], "input", "value = '-4.5'", "-4.5|2",
+    ),
+    "segmentation": ({"shares": []}, ["sky", "road"], "input", "value = 'no road'", "no road"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", KEPT)
+def test_a_correction_is_given_in_the_words_of_the_task(api, opened, task):
+    """As a label that this task's training reads: all labels of an image, a class of each head, a number a target."""
+    found, classes, first, change, label = KEPT[task]
+    page = opened(api.address, api.secrets["viewer"])
+    page.until_there("empty")
+    asked = json.dumps({"task": task, "classes": classes, "found": found, "endpoint": "main"})
+    sent = page.value(f"""(async () => {{
+        const {{ correction }} = await import("/pages/correction.js");
+        const told = new Promise((resolve) => {{ window.fetch = async (path, what) => {{
+            resolve(what.body.get("label"));
+            return new Response("{{}}");
+        }}; }});
+        const form = correction({{ file: new Blob(["x"]), ...{asked} }}, () => {{}});
+        document.body.append(form);
+        const one = form.querySelector({json.dumps(first)});
+        {f"one.{change}" if change else "one.click()"};
+        if (one.tagName !== "BUTTON") form.requestSubmit();
+        return told;
+    }})()""")
+    assert sent == label
+    if task != "segmentation":
+        assert is_known(task, classes, sent)
 
 
 def test_inline_scripts_and_styles_would_not_run(api, opened, browser):
