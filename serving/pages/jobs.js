@@ -115,12 +115,16 @@ function makeJob(job) {
 function updateJob(node, job, differing) {
   node.dataset.state = job.state;
   const lines = job.kind === "train" ? job.overrides.filter((line) => !differing || differing.has(keyOf(line))) : [`measures=model ${job.subject_id}`];
-  fill(node.settings, ...lines.map((line) => el("span", { title: line }, `${spoken(keyOf(line))} `, el("b", {}, line.slice(line.indexOf("=") + 1)))));
+  fill(node.settings, ...lines.map((line) => el("span", { title: line }, `${spoken(keyOf(line))} `, el("b", {}, line.slice(line.indexOf("=") + 1)))),
+    job.state === "failed" ? el("p", { className: "failure", data: { testid: "why" } }, reason(job.error)) : null);
   const name = merit(job.figures);
   fill(node.figure, ...(name ? [written(name, job.figures[name]), el("small", {}, progress(job))] : []));
   fill(node.state, tag(job.cancel_requested && job.state === "running" ? "stopping" : job.state, KIND[job.state]), ...acts(job));
   if (open.has(job.id)) detail(node, job);
 }
+
+// The last line, which names it; what Python calls an error is nothing to who reads it here.
+const reason = (error) => (error ?? "").trim().split("\n").at(-1).replace(/^(error|[\w.]+(Error|Exception|BadImage)): /, "");
 
 const BACK = () => Object.fromEntries(Object.entries(words.short).map(([name, key]) => [key, name]));
 const spoken = (key) => (BACK()[key] ?? key.split(/[./]/).at(-1)).toLowerCase().replaceAll("_", " ");

@@ -126,6 +126,7 @@ def test_names_and_lines_from_elsewhere_stay_words(api, opened, browser):
     store.press("document.querySelector('[data-testid=job] .number')")
     store.press("document.querySelector('[data-testid=model] [aria-expanded]')")
     store.until(attribute("log", "textContent"), lambda text: text and text.count(HOSTILE) == 2)
+    assert store.text("why") == HOSTILE
     store.until("document.body.textContent.split('onerror').length", lambda count: count >= 5)
     store.value(f"""(async () => {{
         const [answers, correction] = await Promise.all([import("/pages/answers.js"), import("/pages/correction.js")]);
@@ -231,6 +232,29 @@ def _package(parts):
     from serving.package import Package
 
     return Package.model_validate(packaged(parts, 0.5))
+
+
+def test_a_server_that_begins_again_is_not_told_as_a_model_that_went_and_came(open_parts, opened):
+    parts = open_parts(max_sockets=0)  # so that the page asks
+    with served(parts) as address:
+        page = opened(address, parts.tokens.create("guest", "viewer"))
+        page.until_there("empty")
+        live = {"endpoint": "main", "state": "live", "generation": 5, "sha256": "a" * 64, "task": "classification"}
+        live |= {"classes": ["a", "b"], "engine": "eager", "version": 1, "name": "main", "why": ""}
+        loading = live | {"state": "loading", "generation": None, "sha256": None}
+        page.value("""(() => {
+            const asked = window.fetch;
+            window.fetch = async (path, what) => (path === "/api/events" && window.told
+              ? new Response(JSON.stringify({ serving: [window.told], marks: { history: [9] } })) : asked(path, what));
+        })()""")
+        for now, shown in ((live, "hash"), (loading, "coming"), (live, "hash")):
+            page.value(f"window.told = {json.dumps(now)}")
+            page.until_there(shown)
+        assert not page.has("message")
+        page.value(f"window.told = {json.dumps(live | {'generation': 6})}")
+        page.until("document.querySelector('[data-testid=message]')?.textContent", lambda text: "ion 6" in (text or ""))
+        page.value(f"window.told = {json.dumps(loading | {'state': 'empty'})}")
+        page.until("document.getElementById('messages').textContent", lambda text: "Nothing is live any more" in text)
 
 
 def test_a_push_that_never_comes_is_repaired_by_asking(open_parts, opened):
