@@ -113,7 +113,7 @@ class Overview:
         if self.windows.references.of(row["model_id"]) is None:
             return "no reference: the model brought nothing of its evaluation set that could be compared"
         waiting = self.windows.waiting(Place(row["name"], row["generation"], row["model_id"]))
-        return f"{waiting:,} of the {self.windows.size:,} answers that are looked at together are there"
+        return f"not known before {self.windows.size:,} answers, of which {waiting:,} are there"
 
 
 def _share(known: Shares, name: str) -> float | None:

@@ -39,15 +39,17 @@ function masked(found, picture) {
   return [bars(shares.filter((one) => one.share > 0).sort((a, b) => b.share - a.share)), el("label", { className: "field" }, "mask", strength)];
 }
 
-// found: one of the answer's predictions. picture: where a mask is laid over the image.
-export function drawn(found, picture) {
+// found: one of the answer's predictions. picture: where a mask is laid over the image. few: so many labels that are not given.
+export function drawn(found, picture, few) {
   if (found.error) return [el("p", { className: "failure" }, found.error)];
   if (found.top) return [bars(named(found.top))];
-  if (found.labels) return [bars(named(found.labels), (place) => (found.labels[place].given ? "given" : "")), el("p", { className: "note" }, given(found.labels))];
+  if (found.labels) return labels(found.labels.filter((one, place) => one.given || place < few));
   if (found.values) return [el("dl", { className: "values" }, found.values.map((one) => el("div", {}, el("dt", {}, one.target), el("dd", { data: { testid: "value" } }, exact(one.value)))))];
   if (found.heads) return [el("div", { className: "heads" }, found.heads.map((one) => el("div", {}, el("h3", {}, one.head), bars(named(one.top)))))];
   return masked(found, picture);
 }
+
+const labels = (shown) => [bars(named(shown), (place) => (shown[place].given ? "given" : "")), el("p", { className: "note" }, given(shown))];
 
 function given(labels) {
   const names = labels.filter((one) => one.given).map((one) => one.class);

@@ -8,10 +8,12 @@ import { Live } from "./live.js";
 const AT_ONCE = 4; // images that are asked about at the same time
 const TRIES = 4; // of one image, while the server is busy
 const TOP = 5;
+const MOST = 1000; // of one answer
 const PLACE = "evergreen.endpoint";
 
 let serving = []; // as the server said last: one an endpoint
 let chosen = remembered();
+let last = null; // what answered last
 let results = []; // the newest first
 let waiting = [];
 let busy = 0;
@@ -26,13 +28,19 @@ const current = () => serving.find((one) => one.endpoint === chosen) ?? serving[
 // ---- what is live
 
 function heard(state) {
-  const before = current();
   serving = state.serving;
   const now = current();
   fill(at("live"), ...card(now));
   endpoints();
-  if (before && now && before.endpoint === now.endpoint && before.generation !== now.generation) celebrate(now);
+  if (now && (now.sha256 || now.state === "empty")) settled(now);
   results.forEach(mark);
+}
+
+// What answers, or that nothing does: a server that was started again is loading first, and then as it was.
+function settled(now) {
+  const before = last;
+  last = now;
+  if (before?.endpoint === now.endpoint && before.generation !== now.generation) celebrate(now);
 }
 
 function celebrate(now) {
@@ -148,12 +156,14 @@ function asked(endpoint) {
 
 // A server that is busy says when to come back.
 async function predicted(one, tries = TRIES) {
-  const endpoint = current()?.endpoint ?? chosen;
+  const live = current();
+  const endpoint = live?.endpoint ?? chosen;
+  const top = live?.task === "multilabel" ? Math.max(TOP, Math.min(MOST, live.classes.length)) : TOP; // else some that are given would be missing
   const body = new FormData();
   body.append("image", one.file);
   const began = performance.now();
   try {
-    const said = await call("POST", `/predict/${endpoint}?top_k=${TOP}`, { body });
+    const said = await call("POST", `/predict/${endpoint}?top_k=${top}`, { body });
     return { ...said, milliseconds: performance.now() - began, ...asked(endpoint) };
   } catch (error) {
     if (tries <= 1 || ![429, 503].includes(error.status) || !current()?.sha256) throw error;
@@ -177,7 +187,7 @@ function answered(one, said) {
     wrong.replaceWith(el("span", { className: "note", role: "status", data: { testid: "thanks" } }, words));
     place.remove();
   }));
-  one.answer.replaceChildren(titled(one), ...drawn(found, one.picture), one.foot, place);
+  one.answer.replaceChildren(titled(one), ...drawn(found, one.picture, TOP), one.foot, place);
   one.mark = el("span", {});
   one.foot.append(one.mark, found.error ? "" : wrong);
   mark(one);

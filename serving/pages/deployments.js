@@ -48,10 +48,12 @@ function before(row) {
     el("span", { className: "note" }, modelOf(line.to_id) ? hash(modelOf(line.to_id).file_sha256) : ""), el("span", { className: "note" }, when(line.at))))));
 }
 
+const amid = (words) => (/^[A-Z][a-z]/.test(words) ? words[0].toLowerCase() + words.slice(1) : words); // not mAP
+
 function facts(model) {
   const name = leading(model.task);
   const value = model.evaluations.at(-1)?.figures[name];
-  return [fact("model", `${model.name} ${model.version}`), value === undefined ? [] : fact(title(name).toLowerCase(), written(name, value))].flat();
+  return [fact("model", `${model.name} ${model.version}`), value === undefined ? [] : fact(amid(title(name)), written(name, value))].flat();
 }
 
 function loading(row, here) {
@@ -71,7 +73,7 @@ function actions(row) {
   const act = (words, testid, run, title, disabled = false) => button(words, (event) => attempt(run, event.currentTarget), { kind: "small operator", disabled, title, "data-testid": testid, "data-keep": testid });
   const place = `/api/deployments/${row.name}`;
   return [
-    act("Roll back", "rollback", () => rollback(row, place), "Brings back what was live before"),
+    act("Roll back", "rollback", () => rollback(row, place), "Brings back what was live before", row.generation < 2),
     act(row.frozen ? "Thaw" : "Freeze", "freeze", () => post(`${place}/freeze`, { frozen: !row.frozen }), row.frozen ? "Lets better models go live by themselves again" : "Holds automatic deployment"),
     act("Clear", "clear", () => clear(row, place), "Takes off what is live", row.model_id === null),
   ];

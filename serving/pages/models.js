@@ -5,8 +5,6 @@ import { drawComparison } from "./comparison.js";
 import { deploy } from "./deployments.js";
 import { leading, title, written } from "./vocabulary.js";
 
-const MOST = 3; // tasks whose leading figure has a column; all figures are a click away
-
 export let models = [];
 const open = new Set();
 let ticked = [];
@@ -28,31 +26,32 @@ function drawModels() {
   }
   ticked = ticked.filter((id) => models.some((one) => one.id === id));
   const names = columns();
-  fill(place.head, el("tr", {}, ["", "Model", "", "Hash", "Network"].map((word) => el("th", { scope: "col", className: "text" }, word)),
-    ["Parameters", ...names.map(title), "Made"].map((word) => el("th", { scope: "col" }, word)), el("th", { scope: "col" }, el("span", { className: "unseen" }, "Actions"))));
+  fill(place.head, el("tr", {}, ["", "Model"].map((word) => el("th", { scope: "col", className: "text" }, word)), ["Hash", "Network"].map((word) => el("th", { scope: "col", className: "text wide" }, word)),
+    el("th", { scope: "col", className: "wide" }, "Parameters"), el("th", { scope: "col" }, names.length > 1 ? "Figure" : title(names[0])), el("th", { scope: "col", className: "wide" }, "Made"), el("th", { scope: "col" }, el("span", { className: "unseen" }, "Actions"))));
   const rows = models.flatMap((one) => (open.has(one.id) ? [{ key: one.id, one }, { key: `more ${one.id}`, one, more: true }] : [{ key: one.id, one }]));
-  keyed(place.rows, rows, (row) => row.key, makeRow, (node, row) => fill(node, ...(row.more ? [el("td", { colspan: 8 + names.length, className: "text wrap" }, details(row.one))] : cells(row.one, names))));
+  keyed(place.rows, rows, (row) => row.key, makeRow, (node, row) => fill(node, ...(row.more ? [el("td", { colspan: 8, className: "text wrap" }, details(row.one))] : cells(row.one, names.length > 1))));
   return show();
 }
 
 const makeRow = (row) => el("tr", row.more ? { className: "more" } : { data: { testid: "model", model: row.one.id } });
 export const figuresOf = (model) => model.evaluations.at(-1)?.figures ?? {};
 
-const columns = () => [...new Set(models.map((one) => leading(one.task)))].slice(0, MOST);
+const columns = () => [...new Set(models.map((one) => leading(one.task)))]; // the figure by which each task is judged
 
-function cells(model, names) {
-  const figures = figuresOf(model);
+// named: the tasks differ, so that each figure says which one it is.
+function cells(model, named) {
+  const figure = leading(model.task);
   const box = el("input", { type: "checkbox", "aria-label": `compare ${model.name} ${model.version}`, data: { tick: model.id, keep: `tick-${model.id}`, testid: "tick" } });
   box.addEventListener("change", () => tick(model.id, box.checked));
   return [
     el("td", { className: "text" }, box),
-    el("td", { className: "text" }, button(`${model.name} ${model.version}`, () => toggle(model.id), { kind: "small plain", "aria-expanded": String(open.has(model.id)), "data-keep": `open-${model.id}` })),
-    el("td", { className: "text" }, model.live ? tag("live", "good") : model.pruned ? tag("files given up") : ""),
-    el("td", { className: "text" }, hash(model.file_sha256)),
-    el("td", { className: "text" }, model.architecture),
-    el("td", {}, amount(model.parameters)),
-    ...names.map((name) => el("td", {}, written(name, figures[name]))),
-    el("td", {}, when(model.created)),
+    el("td", { className: "text named" }, button(`${model.name} ${model.version}`, () => toggle(model.id), { kind: "small plain", "aria-expanded": String(open.has(model.id)), "data-keep": `open-${model.id}` }),
+      model.live ? tag("live", "good") : model.pruned ? tag("files given up") : null),
+    el("td", { className: "text wide" }, hash(model.file_sha256)),
+    el("td", { className: "text wide" }, model.architecture),
+    el("td", { className: "wide" }, amount(model.parameters)),
+    el("td", {}, written(figure, figuresOf(model)[figure]), named ? el("small", {}, title(figure)) : null),
+    el("td", { className: "wide" }, when(model.created)),
     el("td", {}, model.live || model.pruned ? "" : button("Set live", (event) => attempt(() => deploy(model, "live"), event.currentTarget), { kind: "small operator", "data-testid": "deploy", "data-keep": `deploy-${model.id}` })),
   ];
 }
@@ -76,7 +75,7 @@ function show() {
 // Where a model comes from, how it was measured, and what was decided about it.
 function details(model) {
   const facts = [
-    ["made by", model.worker ? `${model.actor}, job ${model.job_id}` : model.actor], ["size", `${size(model.bytes)}, ${count(model.parameters)} parameters`],
+    ["made by", model.worker ? `${model.actor}, job ${model.job_id}` : model.actor], ["made", when(model.created)], ["network", model.architecture], ["size", `${size(model.bytes)}, ${count(model.parameters)} parameters`],
     ["code", model.code_version], ["task", `${model.task}, ${model.classes.length} classes`], ["descends from", lineage(model)],
     ["file", hash(model.file_sha256)], ["weights", hash(model.weights_sha256)], ["data", hash(model.data_digest)], ["configuration", hash(model.configuration_digest)],
   ];

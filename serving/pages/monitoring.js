@@ -70,7 +70,7 @@ function update(node, one) {
   const ms = (value) => (value === null ? "–" : `${short(Math.round(10 * value) / 10)} ms`);
   fill(node.head,
     el("div", { className: "row apart" }, el("h3", {}, one.endpoint), verdict(drift)),
-    el("dl", { className: "stats" }, stat("Answers", count(one.answers)), stat("p50", ms(latency.p50)), stat("p95", ms(latency.p95)), stat("p99", ms(latency.p99)),
+    el("dl", { className: "stats" }, stat("Answers", count(one.answers)), stat("Half within", ms(latency.p50)), stat("95 % within", ms(latency.p95)), stat("99 % within", ms(latency.p99)),
       stat("Confidence", confidence.mean === null ? "–" : percent(confidence.mean))),
     el("p", { className: "note", data: { testid: "drift" } }, drift.why, confidence.reference === null ? "" : ` · mean confidence on the evaluation set ${percent(confidence.reference)}`));
   node.charts.hidden = !one.answers;
@@ -78,7 +78,8 @@ function update(node, one) {
   const series = (key) => one.series.filter((point) => typeof point[key] === "number").map((point) => [point.at - one.until + step, point[key]]);
   const drawn = (chart, keys) => chart.update(keys.map(([key, color, name = key]) => ({ name, color, points: series(key) })), [one.since - one.until, 0]);
   drawn(node.load, [["per_second", "accent", ""]]);
-  drawn(node.latency, [["p50", "line"], ["p95", "accent"], ["p99", "val"]]);
+  drawn(node.latency, [["p50", "line", "half within"], ["p95", "accent", "95 %"], ["p99", "val", "99 %"]]);
+  node.sure.node.hidden = confidence.mean === null;
   drawn(node.sure, [["confidence", "accent", ""]]);
   fill(node.rest, shares(one), ...one.candidates.map(candidate));
 }
@@ -91,7 +92,7 @@ function verdict({ drifted }) {
 // Each class's share of the answers or of the masks' pixels, beside that on the evaluation set.
 function shares({ shares: found, share_of: of, answers }) {
   if (!found.length || !answers) return null;
-  const rows = found.slice(0, MOST).map((one) => el("tr", {}, el("td", { className: "text" }, one.class),
+  const rows = found.slice(0, MOST).map((one) => el("tr", {}, el("td", { className: "text" }, one.class.split("|").join(", ") || "none of the labels"),
     el("td", {}, one.share === null ? "–" : percent(one.share)), el("td", {}, one.reference === null ? "–" : percent(one.reference))));
   return el("div", { className: "scroll" }, el("table", { className: "fit" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", className: "text" }, of === "pixels" ? "Share of the pixels" : "Answer"), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "on the evaluation set"))), el("tbody", {}, rows)));
 }

@@ -49,7 +49,10 @@ const ask = {
     drawWorkers(jobs);
   }),
   reports: serial(refreshRunning),
-  workers: serial(() => refreshWorkers(jobs)),
+  workers: serial(async () => {
+    await refreshWorkers();
+    drawWorkers(jobs); // with those that came meanwhile
+  }),
   history: serial(async () => {
     await refreshHistory(models);
     await ask.models();

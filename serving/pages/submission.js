@@ -1,8 +1,9 @@
 // The drop zone for a grid: what it would start is told before it is started.
-import { at, button, count, el, fill, tell } from "./dom.js";
+import { at, button, count, el, fill, svg, tell } from "./dom.js";
 import { call } from "./api.js";
 import { words } from "./vocabulary.js";
 
+const AGAIN = 2000; // ms before a server that does not answer is asked again
 const PAUSE = 400; // ms after the last key, before the server is asked
 const EXAMPLE = { models: "simple_cnn", EPOCHS: 3, LEARNING_RATE: [0.001, 0.003], NUM_FILTERS: [16, 32] };
 
@@ -13,22 +14,24 @@ const parts = {};
 export function drawSubmission() {
   parts.file = el("input", { type: "file", accept: ".json,application/json", "aria-describedby": "grid-hint", data: { testid: "grid-file" } });
   parts.drop = el("label", { className: "drop", data: { testid: "grid-drop" } }, parts.file,
+    svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: "M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3M12 15V4m0 0L7.5 8.5M12 4l4.5 4.5" })),
     el("strong", {}, "Drop a JSON grid here"), el("span", { className: "note", id: "grid-hint" }, "or click to choose a file, or write it below"));
   parts.text = el("textarea", { rows: 6, spellcheck: "false", placeholder: JSON.stringify(EXAMPLE), data: { testid: "grid" } });
   parts.models = el("datalist", { id: "models-offered" });
-  parts.model = el("input", { list: "models-offered", placeholder: "as the grid, or the worker", autocomplete: "off", spellcheck: "false", data: { testid: "choose-model" } });
+  parts.model = el("input", { list: "models-offered", placeholder: "as above, or as the worker has it", autocomplete: "off", spellcheck: "false", data: { testid: "choose-model" } });
   parts.name = el("input", { value: "main", pattern: "[a-z0-9][a-z0-9_.\\-]{0,63}", maxlength: 64, data: { testid: "name" } });
   parts.priority = el("input", { type: "number", min: -100, max: 100, value: 0 });
   parts.told = el("div", { className: "body", "aria-live": "polite", data: { testid: "plan" } });
   parts.start = button("Start", start, { kind: "main", disabled: true, "data-testid": "start" });
   parts.example = button("Show me an example", () => write(EXAMPLE), { kind: "plain", "data-testid": "example" });
-  at("submission").append(parts.drop, labelled("grid", parts.text),
-    el("div", { className: "form" }, labelled("model", parts.model), parts.models, labelled("endpoint", parts.name), labelled("priority", parts.priority)),
+  at("submission").append(parts.drop, labelled("Grid", "", parts.text),
+    el("div", { className: "form" }, labelled("Network", "a name of this list or of timm, such as resnet18", parts.model), parts.models,
+      labelled("Endpoint", "the place on the demo page where the best of them goes live", parts.name), labelled("Priority", "higher ones are trained first", parts.priority)),
     parts.told, el("div", { className: "row" }, parts.start, parts.example));
   listen();
 }
 
-const labelled = (name, control) => el("label", { className: "field" }, name, control);
+const labelled = (name, hint, control) => el("label", { className: "field" }, name, control, hint ? el("small", {}, hint) : null);
 
 // The project's own networks; any other name is one of timm's.
 export const offer = () => fill(parts.models, ...words.options.models.filter((name) => name !== "timm").map((name) => el("option", { value: name })));
@@ -51,8 +54,11 @@ async function read(files) {
   if (!files.length) return;
   if (files.length > 1) tell("One grid at a time: the first file is taken");
   if (files[0].size > 1 << 20) return tell("This file is too large for a grid");
-  parts.text.value = await files[0].text();
-  look();
+  const text = await files[0].text();
+  if (!text.trim()) return tell("This file is empty");
+  if (/[\0\uFFFD]/.test(text)) return tell("This file is no text: a grid is a JSON file");
+  parts.text.value = text;
+  return look();
 }
 
 // A key on each line, lists beside it.
@@ -83,16 +89,17 @@ async function look() {
   clearTimeout(timer);
   const mine = ++asked;
   parts.start.disabled = true;
-  if (!parts.text.value.trim()) {
-    fill(parts.start, "Start");
-    return fill(parts.told);
-  }
+  fill(parts.start, "Start");
+  if (!parts.text.value.trim()) return fill(parts.told);
   try {
     const found = await call("POST", "/api/jobs?dry_run=true", { body: parts.text.value });
     if (mine === asked) planned(found);
   } catch (error) {
-    if (mine === asked) fill(parts.told, el("p", { className: "failure", data: { testid: "grid-error" } }, error.message));
+    if (mine !== asked) return undefined;
+    if (!error.status) timer = setTimeout(look, AGAIN); // the server is away
+    fill(parts.told, el("p", { className: "failure", data: { testid: "grid-error" } }, error.message));
   }
+  return undefined;
 }
 
 function planned({ size, choices, unknown }) {
@@ -100,6 +107,7 @@ function planned({ size, choices, unknown }) {
   const product = many.length > 1 ? `${many.join(" × ")} = ` : "";
   fill(parts.told,
     el("p", { className: "sizes", data: { testid: "size" } }, `${product}${count(size)} ${size === 1 ? "job" : "jobs"}`),
+    Object.keys(choices).length ? null : el("p", { className: "note" }, "Nothing is set: it is trained as the worker has it."),
     el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", {}, key), el("dd", {}, values.map((one) => (Array.isArray(one) ? `[${one.join(", ")}]` : String(one))).join(", "))))),
     Object.keys(unknown).length ? el("div", { data: { testid: "unknown" } }, el("h3", {}, "Left out"), el("dl", { className: "plan" }, Object.entries(unknown).map(([key, help]) => el("div", {}, el("dt", {}, key), el("dd", {}, help))))) : null);
   fill(parts.start, size === 1 ? "Start 1 job" : `Start ${count(size)} jobs`);

@@ -4,9 +4,8 @@ import { get } from "./api.js";
 
 let workers = [];
 
-export async function refreshWorkers(jobs) {
+export async function refreshWorkers() {
   workers = await get("/api/workers");
-  drawWorkers(jobs);
 }
 
 export function drawWorkers(jobs) {
@@ -20,6 +19,7 @@ export function drawWorkers(jobs) {
     list.append(list.list, list.rest);
   }
   keyed(list.list, shown, (one) => one.id, () => el("li", { className: "worker" }), (node, one) => fill(node, ...described(one, doing.get(one.id))));
+  list.rest.hidden = shown.length > 0 && !gone;
   fill(list.rest, ...(shown.length ? [gone ? `and ${gone} that ${gone > 1 ? "were" : "was"} not heard of lately` : ""] : joining()));
 }
 
