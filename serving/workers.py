@@ -10,6 +10,7 @@ from serving.database import Database, added
 from serving.tables import worker
 
 ACTIVE_SECONDS = 90.0  # a worker that was heard of within this is there
+QUIET_SECONDS = 15.0  # it asks every second, and tells of a job as often: beyond, something is wrong
 
 
 class OtherVersion(ValueError):
@@ -60,11 +61,15 @@ class Workers:
         return row
 
     def every(self) -> list[dict[str, Any]]:
-        """The last heard of first; active: whether that was a moment ago."""
+        """The last heard of first; active: whether that was lately; quiet: whether it was longer ago than usual."""
         with self.database.read() as connection:
             rows = connection.execute(select(worker).order_by(worker.c.seen.desc()).limit(200))
-            since = time.time() - ACTIVE_SECONDS
-            return [dict(row._mapping) | {"active": row.seen > since} for row in rows]
+            now = time.time()
+            return [
+                dict(row._mapping)
+                | {"active": row.seen > now - ACTIVE_SECONDS, "quiet": row.seen < now - QUIET_SECONDS}
+                for row in rows
+            ]
 
     def declared(self) -> list[str]:
         """The overrides that the worker declares which was heard of last; none where there is none."""

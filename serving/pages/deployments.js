@@ -30,7 +30,7 @@ function card(row) {
   const model = modelOf(row.model_id);
   const here = serving.find((one) => one.endpoint === row.name);
   return [el("div", { className: "now" },
-    el("div", { className: "row apart" }, el("h3", {}, row.name), el("div", { className: "row" }, row.frozen ? tag("frozen", "busy") : null, loading(row, here))),
+    el("div", { className: "row apart" }, el("h3", {}, row.name), el("div", { className: "row" }, row.frozen ? tag("frozen", "held") : null, loading(row, here))),
     row.model_id === null ? el("p", { className: "note", data: { testid: "live-hash", hash: "" } }, "Nothing is live. The next model that is trained goes live, whatever its figures.")
       : el("p", { className: "big", data: { testid: "live-hash", hash: row.file_sha256 } }, hash(row.file_sha256)),
     el("dl", { className: "facts" }, model ? facts(model) : null, fact("generation", el("span", { data: { testid: "live-generation" } }, String(row.generation))), here?.engine ? fact("engine", here.engine) : null),

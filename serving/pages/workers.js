@@ -25,7 +25,7 @@ export function drawWorkers(jobs) {
 
 function described(one, job) {
   return [
-    el("div", { className: "row" }, el("h3", { data: { testid: "worker-name" } }, one.name), job ? tag(`job ${job.id}`, "busy") : one.active ? tag("waits for work", "good") : tag("silent", "bad")),
+    el("div", { className: "row" }, el("h3", { data: { testid: "worker-name" } }, one.name), one.quiet ? tag("silent", "bad") : job ? tag(`job ${job.id}`, "busy") : tag("waits for work", "good")),
     el("span", { className: "note" }, "heard of ", when(one.seen)),
     el("p", { className: "note" }, [one.machine, ...one.declared].join(" · ")),
   ];

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import time
+
 import pytest
 from sqlalchemy import update
 
@@ -36,6 +38,18 @@ def test_a_worker_takes_the_place_of_a_silent_one_of_its_name_and_token_and_of_n
     assert join(machine="there") == ("box", 1)
     assert parts.workers.every()[0]["machine"] == "there" and parts.workers.every()[0]["active"]
     assert [join(), join()] == [("box-2", 2), ("box-4", 6)]
+
+
+def test_a_worker_that_tells_nothing_for_longer_than_usual_is_quiet_before_it_is_given_up(parts, join):
+    join(), join(), join()
+    with parts.database.write() as connection:
+        for number, seconds in ((1, 1), (2, 30), (3, 100)):
+            connection.execute(update(worker).where(worker.c.id == number).values(seen=time.time() - seconds))
+    assert [(one["active"], one["quiet"]) for one in parts.workers.every()] == [
+        (True, False),
+        (True, True),
+        (False, True),
+    ]
 
 
 def test_open_pages_hear_of_a_worker_that_comes_again(parts, join):
