@@ -28,11 +28,7 @@ class Workers:
 
         It takes the place of one with its name and token that was not heard of lately: fences alone hold jobs.
         """
-        if version != self.version:
-            raise OtherVersion(
-                f"this worker runs version {version} of the code, the server runs {self.version}: check out the same "
-                "on both sides, then start them again"
-            )
+        self.require_same(version)
         now = time.time()
         row = {"token_id": token_id, "version": version, "machine": machine, "declared": list(declared)}
         row |= {"joined": now, "seen": now}
@@ -42,6 +38,14 @@ class Workers:
                 return {"id": added(connection, worker, row | {"name": free}), "name": free}
             connection.execute(update(worker).where(worker.c.id == former).values(row))
             return {"id": former, "name": free}
+
+    def require_same(self, version: str) -> None:
+        """Raises OtherVersion: the server may have been started again with newer code since a worker joined."""
+        if version != self.version:
+            raise OtherVersion(
+                f"this worker runs version {version} of the code, the server runs {self.version}: check out the same "
+                "on both sides, then start them again"
+            )
 
     def gone(self, name: str) -> None:
         """The workers of a name, with and without a number, have ended: nobody waits to hear of them."""

@@ -84,7 +84,9 @@ def add_workers(routes: Routes, workers: Workers, queue: Queue, store: Store) ->
     @routes.add("POST", "/api/workers/{number}/claim", "worker", response_model=None)
     def claim(number: Key, request: Request) -> dict[str, Any] | Response:
         """The next job, or 204. One that measures names the models whose files it needs."""
-        found = queue.claim(caller(workers, request, number).id)
+        own = caller(workers, request, number)
+        workers.require_same(own.version)
+        found = queue.claim(own.id)
         if found is None:
             return Response(status_code=204)
         models = {role: found[f"{role}_id"] for role in ("subject", "for")}

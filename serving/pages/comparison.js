@@ -26,7 +26,7 @@ const head = (...words) => el("thead", {}, el("tr", {}, words.map((word, place) 
 function table(first, second, names, [a, b]) {
   const rows = names.map((name) => {
     const gain = (b[name] - a[name]) * (lowerIsBetter(name) ? -1 : 1);
-    return el("tr", {}, el("td", { className: "text" }, title(name)), el("td", {}, written(name, a[name])), el("td", { className: gain > 0 ? "better" : gain < 0 ? "worse" : "" }, written(name, b[name])));
+    return el("tr", {}, el("td", { className: "text" }, title(name)), el("td", {}, written(name, a[name])), el("td", { className: gain > 0 ? "better" : gain < 0 ? "worse" : "" }, written(name, b[name]), gain ? el("span", { className: "unseen" }, gain > 0 ? " better" : " worse") : null));
   });
   const plain = (name, x, y) => el("tr", {}, el("td", { className: "text" }, name), el("td", {}, x), el("td", {}, y));
   return el("table", { className: "fit" }, head("", `${first.name} ${first.version}`, `${second.name} ${second.version}`),
@@ -38,7 +38,7 @@ async function configured(place, first, second) {
   const hashes = [first, second].map((one) => one.configuration_sha256);
   if (hashes.includes(null)) return;
   const [a, b] = await Promise.all(hashes.map(configuration));
-  const keys = [...new Set([...a.keys(), ...b.keys()])].filter((key) => a.get(key) !== b.get(key) && !PRIVATE.includes(key.split(".")[0]));
+  const keys = [...new Set([...a.keys(), ...b.keys()])].filter((key) => a.get(key) !== b.get(key) && !PRIVATE.includes(key.split(".")[0]) && !key.endsWith(".logs"));
   fill(place, el("h3", {}, keys.length ? "What was set differently" : "Both were configured in the same way"),
     keys.length ? el("div", { className: "scroll" }, el("table", { className: "fit" }, el("tbody", {}, keys.map((key) => el("tr", {}, el("td", { className: "text mono" }, key), el("td", {}, a.get(key) ?? "–"), el("td", {}, b.get(key) ?? "–")))))) : null);
 }

@@ -64,6 +64,16 @@ def ended(parts, number=1):
     return job
 
 
+def test_a_worker_gets_no_job_of_a_server_that_was_started_again_with_other_code(joined, capsys):
+    parts, worker = joined(Quick)
+    parts.workers.version = "newer"
+    worker._thread.join(30)
+    assert not worker._thread.is_alive()
+    assert f"this worker runs version {VERSION} of the code, the server runs newer" in capsys.readouterr().out
+    parts.submission.submit(b'{"SEED": 1}', "main", "a test")
+    assert parts.queue.get(1)["state"] == "queued"
+
+
 def test_a_worker_that_a_restored_store_does_not_know_joins_again_and_works(joined):
     parts, worker = joined(Quick)
     with parts.database.write() as connection:

@@ -1,8 +1,7 @@
 """Who a worker is when it comes again."""
 
-from dataclasses import replace
-
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
