@@ -9,7 +9,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from models.runs import Run, find
+from models.run import Run
+from models.runs import find
 from models.tester_settings import TesterSettings
 from utils.build import build, check_own, settings
 from utils.configuration import command, overridden, plain

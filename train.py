@@ -14,7 +14,7 @@ from active.start import check as check_active
 from active.start import journal_of, unfinished
 from models.checks import refuse_one_name, run_settings
 from models.interruption import Interrupted, status
-from models.runs import Run
+from models.run import Run
 from models.start import Start, is_further_rank, start
 from tuning.auto_model_settings import of_model_search
 from tuning.automatic_settings import of_automatic

@@ -19,7 +19,7 @@ from active.view import Array, Floats, Places, unit
 from datamodule.inventory import Rows, Words
 from datamodule.pool import PoolData
 from models.model_file import load_model
-from models.runs import Run
+from models.run import Run
 from utils.journal import Journal
 
 STOP_SET = 2000  # images on which two rounds' predictions are compared

@@ -20,7 +20,7 @@ from active.starting import starting_weights
 from datamodule.pool import PoolData
 from models.outcome import Outcome
 from models.record import environment
-from models.runs import Run
+from models.run import Run
 from models.settings import TrainerSettings
 from models.training import Parts, prepare_torch, train
 from utils.build import build, check_third_party, settings

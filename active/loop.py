@@ -22,7 +22,7 @@ from active.view import UNLABELLED, Array, Places, Selection, View
 from active.worth import gumbel
 from models.label_errors import findings
 from models.model_file import load_model
-from models.runs import Run
+from models.run import Run
 
 log = logging.getLogger(__name__)
 Facts = dict[str, Any]

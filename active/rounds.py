@@ -13,7 +13,7 @@ import torch
 from active.retrain import Beginning, Retrain, Weights
 from active.settings import ActiveSettings
 from datamodule.pool import PoolData
-from models.runs import Run
+from models.run import Run
 from models.training import Parts, make_task, train
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from active.settings import ActiveSettings, split
-from models.runs import Run
+from models.run import Run
 from models.start import Start
 from utils.build import settings
 from utils.configuration import digest

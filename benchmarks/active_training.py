@@ -19,7 +19,7 @@ import numpy as np
 from datamodule.data import ImageData
 from datamodule.folder import Folder
 from datamodule.pool import PoolData
-from models.runs import Run
+from models.run import Run
 from models.training import Parts, train
 from utils.configuration import composed
 

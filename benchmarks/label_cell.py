@@ -17,7 +17,7 @@ from models.inference import Predictions, predict
 from models.label_errors import Findings, findings
 from models.label_pages import CSV
 from models.label_recorder import LabelErrors
-from models.runs import Run, create
+from models.run import Run, create
 from models.settings import TrainerSettings
 from models.training import make_task, make_trainer, prepare_torch, settle_choices
 from utils.build import build, settings

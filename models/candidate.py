@@ -16,7 +16,7 @@ from datamodule.preprocessing import Preprocessing
 from models.inference import predict
 from models.model_file import Manifest, load_model, load_weights, read_manifest, unfetched, weights_sha256
 from models.predictor import device
-from models.runs import Run
+from models.run import Run
 from models.scores import Temperature
 from models.task import ImageTask
 from models.tester_settings import TesterSettings

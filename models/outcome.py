@@ -20,7 +20,8 @@ from models.model_file import Manifest, save_model, weights_sha256
 from models.prediction_sections import Judged
 from models.prediction_table import fields, headings
 from models.reporting import write_run_report
-from models.runs import Run, differences
+from models.run import Run
+from models.runs import differences
 from models.scores import Evaluation, Task, Temperature, rows
 from models.task import ImageTask
 from utils.configuration import digest

@@ -17,7 +17,7 @@ from models.head_report import counts_of, named
 from models.inference import example
 from models.mask_pictures import painted
 from models.prediction_sections import Judged, of_predictions
-from models.runs import Run
+from models.run import Run
 from models.value_report import value_distribution
 from utils.report import Section, write_report
 

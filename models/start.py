@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from models.runs import Run, create, differences, find, weights_file
+from models.run import Run, create
+from models.runs import differences, find, weights_file
 from models.settings import CHOSEN, RunSettings
 from utils.files import of_yaml
 

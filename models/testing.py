@@ -22,7 +22,8 @@ from models.onnx_file import export_onnx, require_onnx
 from models.outcome import predictions_csv, skipped_csv
 from models.prediction_sections import Judged
 from models.reporting import write_test_report
-from models.runs import Run, find
+from models.run import Run
+from models.runs import find
 from models.scores import MISSING, TITLES, ClassScores, Evaluation, missing_note, rows, text
 from models.settings import TrainerSettings
 from models.tester_settings import TesterSettings

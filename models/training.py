@@ -24,7 +24,8 @@ from models.model_file import load_weights, start_from, weights_sha256
 from models.outcome import Further, Outcome, conclude, no_more
 from models.record import environment
 from models.rescaled import holds_values
-from models.runs import Run, weights_file
+from models.run import Run
+from models.runs import weights_file
 from models.settings import CHOSEN, TrainerSettings, duration
 from models.speed import Bench, Speed, choose, spelt
 from models.task import ImageTask

@@ -17,7 +17,7 @@ from models import report
 from models.inference import Predictions
 from models.prediction_sections import Judged, of_predictions
 from models.reporting import of_data
-from models.runs import Run
+from models.run import Run
 from models.task import ImageTask
 from utils.report import Section, write_report
 from utils.words import many

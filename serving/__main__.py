@@ -105,7 +105,7 @@ def restored(file: Path, chosen: ServingSettings, rule: dict[str, Any]) -> str:
 
 def registered(folder: Path) -> str:
     """A finished run, brought where its own callback=store says. Raises ValueError, ConnectionError."""
-    from models.runs import Run
+    from models.run import Run
 
     run = Run(folder)
     node = run.read()["callback"].get("store") if run.finished else None

@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
     from models.candidate import device_of, of_run
     from models.inference import predict
     from models.outcome import predictions_csv
-    from models.runs import Run
+    from models.run import Run
     from models.tester_settings import TesterSettings
     from serving.packing import measurement
 

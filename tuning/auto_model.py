@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from models.runs import Run
+from models.run import Run
 from tuning import verdicts
 from tuning.auto_model_settings import Config, ModelSearch
 from tuning.benchmark_command import chosen_of, measured

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from models.runs import Run
+from models.run import Run
 from utils.charts import Axis, Chart, Series
 from utils.files import write_whole
 from utils.log import console

@@ -13,7 +13,7 @@ import torch
 
 from datamodule.data import ImageData
 from models.inference import example
-from models.runs import Run
+from models.run import Run
 from models.settings import TrainerSettings, duration
 from models.training import prepare_torch, stand_in
 from tuning import auto_report, verdicts

@@ -13,7 +13,7 @@ import torch
 from datamodule.data import ImageData
 from models.draws import draws_aside
 from models.inference import example
-from models.runs import Run
+from models.run import Run
 from models.settings import TrainerSettings
 from models.task import ImageTask
 from models.training import device_of

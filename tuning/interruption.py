@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from models.interruption import Interrupted
-from models.runs import Run
+from models.run import Run
 from models.start import SHARED_RUN, Start
 from tuning.problem import Problem
 from utils.files import write_whole

@@ -10,7 +10,7 @@ from typing import Any
 
 from ray import tune
 
-from models.runs import Run
+from models.run import Run
 from tuning.orders import Order
 from utils.loading import loading
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from importlib import import_module
 
-from models.runs import Run
+from models.run import Run
 from models.start import Start
 from tuning.interruption import mark, place
 from tuning.problem import Problem

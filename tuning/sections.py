@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from models.runs import Run
+from models.run import Run
 from tuning import auto_report, verdicts
 from tuning.interruption import place
 from tuning.problem import Problem

@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from datamodule.data import ImageData
 from datamodule.transforms import Normalize
 from models.latency import timed
-from models.runs import Run
+from models.run import Run
 from models.training import Parts, stand_in, train
 from tuning.choice import Choice
 from tuning.orders import Config, Ending, Order

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.runs import Run
+from models.run import Run
 from utils.files import write_whole
 from utils.report import Column, Section, Table
 

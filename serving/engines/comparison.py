@@ -18,7 +18,7 @@ from datamodule.labelled import Labelled
 from datamodule.statistics import spread_out
 from models.candidate import Candidate
 from models.model_file import Manifest, save_model, weights_sha256
-from models.runs import Run
+from models.run import Run
 from models.tester_settings import TesterSettings
 from serving.engines.auto import Auto, Choice, Tried
 from serving.engines.cache import place, size_bytes

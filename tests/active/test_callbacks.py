@@ -7,7 +7,7 @@ from active.callbacks import ActiveLearning
 from active.strategies.margin import Margin
 from datamodule.digits import Digits
 from datamodule.pool import PoolData
-from models.runs import create
+from models.run import create
 from models.training import Parts, train
 from tests.test_structure import composed
 

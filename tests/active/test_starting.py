@@ -3,7 +3,7 @@
 from active import starting
 from active.selection import LinearProbe
 from active.starting import starting_weights
-from models.runs import Run
+from models.run import Run
 
 
 def test_runs_of_one_name_in_two_experiments_are_two(monkeypatch, tmp_path):

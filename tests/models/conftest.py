@@ -18,7 +18,7 @@ from models import training
 from models.callbacks import the
 from models.checkpoint import Checkpoints
 from models.model_file import Manifest, save_model, weights_sha256
-from models.runs import Run
+from models.run import Run
 from models.settings import TrainerSettings
 from utils.build import build, settings
 from utils.configuration import plain

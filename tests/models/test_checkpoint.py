@@ -8,7 +8,7 @@ from pytorch_lightning import Callback
 
 from models.callbacks import StopEarly, the
 from models.checkpoint import Checkpoints, WholeFiles
-from models.runs import learning_curve
+from models.run import learning_curve
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"

@@ -10,7 +10,7 @@ from torch import nn
 from active.look import draws_of
 from datamodule.digits import Digits
 from models import training
-from models.runs import Run
+from models.run import Run
 from tests.pretended_cuda import CUDA, Dispatch, pretend
 from tuning.choice import Choice
 from utils.configuration import plain

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback
 
 from models.hard_examples import HardExamples, easiest
 from models.interruption import Interrupted
-from models.runs import Run
+from models.run import Run
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"

@@ -11,7 +11,7 @@ from models.inference import predict
 from models.interruption import Interrupted
 from models.label_errors import findings
 from models.label_recorder import Averages, LabelErrors
-from models.runs import Run
+from models.run import Run
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*smaller than the logging interval"

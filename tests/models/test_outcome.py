@@ -1,7 +1,7 @@
 """What a finished training says."""
 
 from models.outcome import Outcome, compare, tell
-from models.runs import Run
+from models.run import Run
 
 
 def test_a_rerun_to_which_the_time_allowed_other_steps_says_so(tmp_path):

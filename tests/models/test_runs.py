@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from models.runs import _HELD, create, differences, every, find, main, prunable, weights_file
+from models.run import create
+from models.runs import _HELD, differences, every, find, main, prunable, weights_file
 
 
 def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", metrics=None, **values):

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from models.runs import Run, create
+from models.run import Run, create
 from models.settings import RunSettings
 from models.start import SHARED_RUN, start
 from train import NOT_STORED

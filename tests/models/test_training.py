@@ -8,7 +8,7 @@ from torch import nn
 from datamodule.digits import Digits
 from models import training
 from models.regression import Regression
-from models.runs import Run, create
+from models.run import Run, create
 from models.settings import TrainerSettings
 from utils.configuration import plain
 from utils.overrides import CONFIGURATION

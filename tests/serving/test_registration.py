@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from models.outcome import Outcome
-from models.runs import Run
+from models.run import Run
 from serving import client
 from serving.__main__ import registered
 from serving.client import Refused

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from models.runs import Run
+from models.run import Run
 from models.training import refuse_unchosen
 from tuning.automatic import Automatic, enough_s, worth_trying
 from tuning.automatic_settings import AutomaticSettings, of_automatic

@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from models.model_file import weights_sha256
-from models.runs import Run
+from models.run import Run
 from models.settings import TrainerSettings
 from models.training import make_task, make_trainer, settle_choices
 from tuning.course import OUT_OF_TIME, Course, looks_at, settled_norms, with_state

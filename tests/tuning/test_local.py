@@ -10,7 +10,7 @@ import torch
 
 from models.figures import reported
 from models.interruption import Interrupted, status
-from models.runs import Run, create
+from models.run import Run, create
 from models.training import BATCH_SIZE
 from tuning import local
 from tuning.charts import history_chart

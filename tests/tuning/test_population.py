@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from models.runs import Run
+from models.run import Run
 from tuning.orders import Order
 from tuning.population import explored
 from tuning.space import Parameter
