@@ -83,7 +83,7 @@ def test_of_many_answers_some_stand_for_all(watched, rng, monkeypatch):
 def test_drift_is_told_with_its_words_and_before_that_how_much_is_missing(watched, rng):
     watched.monitor.record(answered(logits_of(rng, 150)))
     waits = told(watched)["drift"]
-    assert waits["drifted"] is None and waits["why"].startswith("150 of the 200 answers")
+    assert waits["drifted"] is None and waits["why"].startswith("not known before 200 answers, of which 150")
     watched.monitor.record(answered(logits_of(rng, 50), name="more"))
     found = told(watched)["drift"]
     assert found["drifted"] is False and "no drift" in found["why"] and len(found["windows"]) == 1
