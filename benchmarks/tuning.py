@@ -1,11 +1,12 @@
 """Searching: how many trials a minute, and how good what is found, against Ray Tune as it comes and plain Optuna.
 
-    python -m benchmarks.tuning speed [--trials 16] [--epochs 4]    three whole commands, one after the other
+    python -m benchmarks.tuning speed [--trials 16] [--epochs 4]    four whole commands, one after the other
     python -m benchmarks.tuning quality [--seeds 12] [--epochs 432] on a table of networks, equal epochs for all
 
 speed: on the digits, the same small network, searcher, scheduler and space for all; a command's time is all of it,
 imports and Ray's start included. Promised: 4.5 times the trials per minute of Ray Tune's default set-up, and 10 times
-with tune.backend=local. quality: promised is a mean best validation loss not above plain Optuna's TPE with Hyperband,
+with tune.backend=local, with as many trials side by side as the others have (tune.at_once); alone in one process it is
+shown, too. quality: promised is a mean best validation loss not above plain Optuna's TPE with Hyperband,
 below Ray's OptunaSearch with ASHA, and below random search. Exits with 1 where a promise is not kept.
 """
 
@@ -34,6 +35,7 @@ FAST_SPACE = [
     '"models.dropout=interval(0.0, 0.5)"',
 ]  # fmt: skip
 MOST_TRIALS = 10_000
+CORES = len(psutil.Process().cpu_affinity())
 
 
 def main() -> None:
@@ -65,11 +67,12 @@ def speed(trials: int, epochs: int) -> bool:
                 "trainer.progress=false", "logger=default", "logger.tensorboard=null"]  # fmt: skip
         peer = [sys.executable, "-m", "benchmarks.tuning_peers", str(trials), str(epochs), *base]
         taken = {
-            "tune.backend=local": timed([*own, "tune.backend=local", "run_name=local"]),
+            "local, side by side": timed([*own, "tune.backend=local", f"tune.at_once={CORES}", "run_name=beside"]),
             "tune.backend=ray": timed([*own, "tune.backend=ray", "run_name=ray"]),
             "Ray Tune's defaults": timed(peer),
+            "local, one by one": timed([*own, "tune.backend=local", "run_name=local"]),
         }
-        counted = {name: _epochs(Path(place) / "logs" / "default" / name) for name in ("local", "ray")}
+        counted = {name: _epochs(Path(place) / "logs" / "default" / name) for name in ("beside", "ray", "local")}
     for name, (wall, cpu) in taken.items():
         print(f"{name:20} {trials / wall * 60:7.1f} trials/min  {wall:7.1f} s  {cpu:7.1f} CPU-s")
     print(f"epochs: {counted}")
@@ -77,9 +80,12 @@ def speed(trials: int, epochs: int) -> bool:
 
 
 def _told(taken: dict[str, tuple[float, float]], which: int, unit: str) -> bool:
-    local, ray, peer = (seconds[which] for seconds in taken.values())
-    print(f"times Ray Tune's defaults ({unit}): ray {peer / ray:.1f}, local {peer / local:.1f}")
-    return peer / ray >= RAY_TIMES and peer / local >= LOCAL_TIMES
+    beside, ray, peer, alone = (seconds[which] for seconds in taken.values())
+    print(
+        f"times Ray Tune's defaults ({unit}): ray {peer / ray:.1f}, local {peer / beside:.1f} side by side, "
+        f"{peer / alone:.1f} one by one"
+    )
+    return peer / ray >= RAY_TIMES and peer / beside >= LOCAL_TIMES
 
 
 def _epochs(run: Path) -> int:

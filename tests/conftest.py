@@ -36,6 +36,11 @@ LONGEST = (
 )
 
 
+def pytest_unconfigure() -> None:
+    """What `utils.loading` has kept is freed as usual: this process does not end by `leave`."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest go first: what begins last keeps one process busy when all others are done."""
     items.sort(key=lambda item: item.name not in LONGEST)

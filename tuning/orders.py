@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Config = dict[str, Any]
+MOST_DEATHS = 3  # of a trial's worker; then the trial has failed
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,8 @@ class Ending:
     stopped: bool = False
     diverged: bool = False
     error: str = ""
+
+
+def dead() -> Ending:
+    """Of a trial that is given up."""
+    return Ending(error=f"its worker died {MOST_DEATHS + 1} times: killed, or out of memory?")

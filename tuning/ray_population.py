@@ -6,9 +6,9 @@ from typing import Any
 
 from ray.tune.schedulers import PopulationBasedTraining
 
-from tuning.orders import Ending
+from tuning.orders import Ending, dead
 from tuning.population import explored
-from tuning.ray_roles import Unpickled, config_of, dead, number_of
+from tuning.ray_roles import Unpickled, config_of, number_of
 from tuning.study import Study
 
 

@@ -7,10 +7,8 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from tuning.orders import Ending, Order
+from tuning.orders import Ending, Order, dead
 from tuning.study import Study
-
-MOST_DEATHS = 3  # of a trial's worker; then the trial has failed
 
 
 def config_of(order: Order) -> dict[str, Any]:
@@ -21,11 +19,6 @@ def config_of(order: Order) -> dict[str, Any]:
 def number_of(config: dict[str, Any]) -> int:
     """The trial's, from what Ray has."""
     return int(config["trial"]["number"])
-
-
-def dead() -> Ending:
-    """Of a trial that Ray gave up."""
-    return Ending(error=f"its worker died {MOST_DEATHS + 1} times: killed, or out of memory?")
 
 
 class Unpickled:

@@ -15,8 +15,9 @@ import ray
 from ray import tune
 
 from tuning.interruption import SearchInterrupted
+from tuning.orders import MOST_DEATHS
 from tuning.ray_population import Population
-from tuning.ray_roles import MOST_DEATHS, Asking, Telling, config_of
+from tuning.ray_roles import Asking, Telling, config_of
 from tuning.ray_worker import trainable
 from tuning.settings import TuneSettings
 from tuning.study import Study

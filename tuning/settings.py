@@ -31,12 +31,13 @@ class TuneSettings:
     when: list[str] = field(default_factory=list)
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | Literal["auto"] = "auto"
+    at_once: int = 1
     address: str | None = None
     token: bool = False
     final: bool = True
 
     def __post_init__(self) -> None:
-        for key in ("trials", "grace_epochs", "perturb_epochs"):
+        for key in ("trials", "grace_epochs", "perturb_epochs", "at_once"):
             if getattr(self, key) < 1:
                 raise ValueError(f"tune.{key}={getattr(self, key)}: use 1 or more")
         if self.epochs is not None and self.epochs < 1:
@@ -60,6 +61,11 @@ class TuneSettings:
             raise ValueError("tune.space=[] holds nothing to search: give override strings, or auto")
         if self.backend == "local" and self.address is not None:
             raise ValueError(f"tune.address={self.address} is for tune.backend=ray")
+        if self.backend == "ray" and self.at_once > 1:
+            raise ValueError(
+                f"tune.at_once={self.at_once} is for tune.backend=local: ray runs as many trials as "
+                "tune.cpus_per_trial and tune.gpus_per_trial leave room for"
+            )
         if self.searcher == "bayesopt" and len(self.objectives) > 1:
             raise ValueError(
                 f"tune.searcher=bayesopt lowers one figure, tune.objective={self.objectives}: use tpe or gp"

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from models.run import create
-from models.runs import _HELD, differences, every, find, main, prunable, weights_file
+from models.run import _HELD, create
+from models.runs import differences, every, find, main, prunable, weights_file
 
 
 def run_of(logs, name, finished=True, started="2026-01-01T00:00:00", metrics=None, **values):
@@ -141,7 +141,7 @@ def test_a_folder_in_which_nothing_began_is_listed_pruned_and_its_name_free(tmp_
 
 def test_a_run_that_another_process_writes_is_refused_and_not_resumed(tmp_path):
     run = run_of(tmp_path, "busy", finished=False)
-    code = f"from models.runs import *; Run(Path({str(run.folder)!r})).lock(); print('held', flush=True); input()"
+    code = f"from models.run import *; Run(Path({str(run.folder)!r})).lock(); print('held', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match="by another process"):

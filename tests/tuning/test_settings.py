@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[2]
         ({"mode": ["min", "max"]}, "1 objectives need as many"),
         ({"space": []}, "holds nothing to search"),
         ({"backend": "local", "address": "auto"}, r"is for tune\.backend=ray"),
+        ({"backend": "ray", "at_once": 2}, r"tune\.at_once=2 is for tune\.backend=local"),
+        ({"at_once": 0}, r"tune\.at_once=0"),
         ({"perturb_epochs": 0}, r"tune\.perturb_epochs=0"),
         ({"searcher": "bayesopt", "objective": ["val/loss", "parameters"]}, "lowers one figure"),
         ({"scheduler": "pbt", "backend": "local"}, r"by turns: use tune\.backend=ray"),
