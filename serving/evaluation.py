@@ -8,6 +8,7 @@ from typing import Any
 from serving.client import Client
 from serving.delivery import PACKAGE, Put
 from utils.files import as_yaml, of_yaml, write_whole
+from utils.loading import loading, whole
 
 OF_THE_MODEL = ("height", "width", "channels", "mean", "std", "interpolation", "crop", "class_names")
 
@@ -38,12 +39,13 @@ def measurement_of(folder: Path, put: Put) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Writes predictions.csv and package.json into the folder."""
-    from models.candidate import device_of, of_run
-    from models.inference import predict
-    from models.outcome import predictions_csv
-    from models.run import Run
-    from models.tester_settings import TesterSettings
-    from serving.packing import measurement
+    with loading():
+        from models.candidate import device_of, of_run
+        from models.inference import predict
+        from models.outcome import predictions_csv
+        from models.run import Run
+        from models.tester_settings import TesterSettings
+        from serving.packing import measurement
 
     run = Run(folder)
     config = {key: value for key, value in run.read().items() if key != "record"}
@@ -57,4 +59,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    whole(lambda: main(Path(sys.argv[1])))

@@ -24,6 +24,7 @@ from serving.package import BadCandidate
 from serving.store import SERVED, Files
 from utils.build import build
 from utils.files import write_whole
+from utils.loading import whole
 
 SECONDS = 1800  # to convert a model for all engines
 NOISE = 8  # images that an engine is judged on where the model brought none
@@ -112,4 +113,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(begin())
+    whole(lambda: main(begin()))

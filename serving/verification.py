@@ -10,6 +10,7 @@ from serving.blobs import Blobs
 from serving.child import ask, begin
 from serving.package import BadCandidate
 from serving.store import Files, require_whole
+from utils.loading import loading, whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,10 +43,11 @@ def check(model: Path, manifest_file: Path, golden: Path | None) -> None:
 
 def loaded(model: Path, manifest: Manifest) -> "nn.Module":
     """The network; shapes are compared before anything of its size is made."""
-    import torch
+    with loading():
+        import torch
 
-    from models.model_file import unfetched
-    from utils.build import build
+        from models.model_file import unfetched
+        from utils.build import build
 
     weights = _tensors(model, "its weights")
     with torch.device("meta"):
@@ -107,4 +109,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(begin())
+    whole(lambda: main(begin()))

@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.build import ConfigurationError
-from utils.loading import leave
+from utils.loading import whole
 from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, points, prepared
 from utils.signature import nearest
 
@@ -43,24 +42,15 @@ def command(
     said after Ctrl-C, where the function itself has not answered it; status 130. check_sweep: gets the command lines
     that -m stands for before the first is run.
     """
-    try:
-        _run(main, of_a_run, check_sweep)
-        status: Any = 0
-    except SystemExit as end:
-        status = end.code
-    except KeyboardInterrupt:
-        print(interrupted)
-        status = 128 + signal.SIGINT
-    except Exception:  # noqa: BLE001 - the process's outermost frame
-        sys.excepthook(*sys.exc_info())
-        status = 1
-    if isinstance(status, str):
-        print(status, file=sys.stderr)
-        status = 1
-    leave(status or 0)
+    whole(functools.partial(_run, main, of_a_run, interrupted, check_sweep))
 
 
-def _run(main: Callable[[], None], of_a_run: bool, check_sweep: Callable[[list[list[str]]], None] | None) -> None:
+def _run(
+    main: Callable[[], None],
+    of_a_run: bool,
+    interrupted: str,
+    check_sweep: Callable[[list[list[str]]], None] | None,
+) -> None:
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
@@ -80,6 +70,9 @@ def _run(main: Callable[[], None], of_a_run: bool, check_sweep: Callable[[list[l
             raise
         print(f"error: {explained(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print(interrupted)
+        raise
 
 
 def _returned(job: JobReturn) -> Any:

@@ -3,11 +3,12 @@
 import atexit
 import gc
 import os
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 @contextmanager
@@ -26,6 +27,24 @@ def loading() -> Iterator[None]:
             gc.freeze()
         if running:
             gc.enable()
+
+
+def whole(work: Callable[[], None]) -> NoReturn:
+    """All that a process does, from its first import to its end by `leave`, with the status that Python would give."""
+    status: Any = 0
+    try:
+        work()
+    except SystemExit as end:
+        status = end.code or 0
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BaseException:  # noqa: BLE001 - the process's outermost frame
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    leave(status)
 
 
 def leave(status: int) -> NoReturn:

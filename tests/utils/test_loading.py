@@ -86,3 +86,20 @@ def test_a_profile_is_still_written(tmp_path):
     line = [sys.executable, "-m", "cProfile", "-o", str(profile), str(program)]
     subprocess.run(line, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60, check=False)
     assert profile.exists()
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "said"),
+    [
+        ("pass", 0, ""),
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('it is too large')", 1, "it is too large"),
+        ("raise KeyError('key')", 1, "KeyError: 'key'"),
+        ("raise KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_however_its_work_ends_a_process_has_the_status_that_python_gives(end, status, said):
+    program = f"import sys\nfrom utils.loading import whole\ndef work():\n    {end}\nwhole(work)"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == status and (ended.stderr.strip().splitlines() or [""])[-1] == said
