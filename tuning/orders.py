@@ -29,12 +29,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ended; figures: of the whole trial."""
+    """How a trial ended; figures: of the whole trial. without_images: `error` is why they cannot be had."""
 
     figures: dict[str, float] = field(default_factory=dict)
     stopped: bool = False
     diverged: bool = False
     error: str = ""
+    without_images: bool = False
 
 
 def dead() -> Ending:

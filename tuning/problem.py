@@ -21,6 +21,7 @@ Config = dict[str, Any]
 
 NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors", "store")  # callbacks of a run that is kept
 OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")  # what a search is called changes nothing of it
+OF_A_TRIAL = ("batch_size", "eval_batch_size", "seed", "weighted_sampling", "power", "workers")  # on the same images
 OF_FIGURES = ("task", "callback", "experiment")  # what decides which figures there are
 WITHOUT_EFFECT = ("tune", "trainer.tune", "trainer.progress", "logger", "tester", "optimizers.search.at_once",
                   "resume_full_training", "reproduce", *OF_THE_PLACE,
@@ -58,6 +59,12 @@ class Problem:
     def epochs(self) -> int:
         """Of a trial at most."""
         return self.settings.epochs or int(self.config["trainer"]["max_epochs"])
+
+    @property
+    def has_one_set(self) -> bool:
+        """Whether all trials train on the same images, prepared in the same way."""
+        differing = (one.key for one in self.parameters if one.key.rpartition(".")[2] not in OF_A_TRIAL)
+        return not any(_lies_in(key, group) for key in differing for group in ("datamodule", "task"))
 
     @property
     def digest(self) -> str:

@@ -131,6 +131,8 @@ class Study:
         trial.diverged = trial.diverged or ending.diverged
         trial.state = "failed" if trial.error else "stopped" if ending.stopped else "complete"
         trial.seconds, trial.elapsed = time.time() - self._started[number], time.time() - self.began
+        if ending.without_images and self.problem.has_one_set and self.best() is None:
+            self.broken = trial.error
         if self.broken:
             return
         self.journal.write(trial)

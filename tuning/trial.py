@@ -22,14 +22,13 @@ from models.run import Run
 from models.training import Parts, stand_in, train
 from tuning.choice import Choice
 from tuning.orders import Config, Ending, Order
+from tuning.problem import OF_A_TRIAL
 from utils.build import build
 from utils.configuration import digest
 from utils.files import write_whole
 
 Report = Callable[[int, dict[str, float]], bool]  # epoch and figures of a validation → whether to go on
 
-# What each training may have of its own, on images that are prepared once.
-OF_A_TRIAL = ("batch_size", "eval_batch_size", "seed", "weighted_sampling", "power", "workers")
 KEPT_SETS = 4  # prepared sets of images that a process keeps
 _SETS: dict[str, ImageData] = {}
 
@@ -98,10 +97,10 @@ def run_trial(order: Order, report: Report) -> Ending:
     """Trains as ordered. An error ends the trial alone: it is told, and its trace is left in the trial's folder."""
     run = Run(Path(order.folder))
     run.folder.mkdir(parents=True, exist_ok=True)
+    data = None
     with quiet():
         try:
             data = prepared(order.config)
-            data.require_validation("trainer.tune")
             resume = order.goes_on_from is not None
             if order.goes_on_from is not None:
                 run.checkpoints.mkdir(exist_ok=True)
@@ -114,8 +113,9 @@ def run_trial(order: Order, report: Report) -> Ending:
             return Ending(error=str(error), diverged=True)
         except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its own: the search goes on
             write_whole(run.folder / "error.txt", traceback.format_exc())
-            mistake = isinstance(error, ValueError) and str(error)
-            return Ending(error=str(error) if mistake else f"{type(error).__name__}: {error}")
+            mistake = isinstance(error, ValueError) and bool(str(error))
+            told = str(error) if mistake else f"{type(error).__name__}: {error}"
+            return Ending(error=told, without_images=mistake and data is None)
     raise AssertionError("a trial's training is ended by its reporter")
 
 
@@ -142,6 +142,7 @@ def prepared(config: Config) -> ImageData:
     if key not in _SETS:
         data: ImageData = build(node, seed=config["seed"])
         data.prepare()
+        data.require_validation("trainer.tune")
         _SETS[key] = data
         while len(_SETS) > KEPT_SETS:
             del _SETS[next(iter(_SETS))]

@@ -117,6 +117,34 @@ def test_a_trial_without_validation_images_says_that(problem, tmp_path):
     assert ending.error.startswith("trainer.tune: there are no validation images to judge by; set datamodule.val_share")
 
 
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (("datamodule.val_share=0",), "there are no validation images"),
+        (("datamodule=folder", "datamodule.root=nowhere"), "is no folder"),
+    ],
+)
+def test_images_that_no_trial_can_use_end_the_search_at_the_first(searched, mistake, told):
+    study = searched(*mistake)
+    assert len(study.trials) == 1
+    with pytest.raises(ValueError, match=rf"^(?!all ).*{told}"):
+        study.require_found()
+
+
+def test_images_that_only_some_trials_can_use_do_not_end_the_search(problem, tmp_path):
+    several = problem('tune.space=["datamodule.val_share=choice(0,0.2)"]', "tune.searcher=grid")
+    study = Study(several, tmp_path / "tune")
+    study.end(study.next().number, Ending(error="no images to judge by", without_images=True))
+    assert study.next() is not None
+
+
+def test_images_that_vanish_meanwhile_lose_no_finished_trial(problem, tmp_path):
+    study = Study(problem(), tmp_path / "tune")
+    ended(study, Ending(), accuracy=0.9)
+    study.end(study.next().number, Ending(error="is no folder", without_images=True))
+    study.require_found()
+
+
 def test_a_diverging_trial_fails_and_says_so(searched):
     study = searched('tune.space=["optimizers.lr=choice(0.001,1e30)"]', "tune.searcher=grid", "optimizers=sgd")
     ended = {trial.values["optimizers.lr"]: trial for trial in study.ended}
