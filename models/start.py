@@ -17,6 +17,7 @@ from utils.files import of_yaml
 Config = dict[str, Any]
 Override = Callable[[Config], Config]
 PLATEAU = "models.schedulers.Plateau"  # whose state is all that it was made with; the others follow their values anew
+OF_THE_CLOCK = (("trainer", "stopped_at"), ("schedulers", "realised"))  # what it decided, kept for a rerun
 SHARED_RUN = "EVERGREEN_RUN"  # tells the further ranks of a distributed run where the first one keeps it
 
 
@@ -122,9 +123,21 @@ def _reproduced(chosen: RunSettings, override: Override) -> Start | None:
         return None
     original = _stored(chosen)
     config = override(_without_record(original)) | {"run_name": chosen.run_name, "logs": chosen.logs}
+    _refuse_time_without_effect(config, original)
     return Start(
         create(chosen.logs, config["experiment_name"], chosen.run_name, chosen.force), config, original=original
     )
+
+
+def _refuse_time_without_effect(config: Config, original: Config) -> None:
+    """A reproduction ends where the clock ended its original, whatever time the line gives."""
+    held = [f"{group}.{key}" for group, key in OF_THE_CLOCK if config.get(group, {}).get(key)]
+    asked, was = (one.get("trainer", {}).get("max_time") for one in (config, original))
+    if held and asked != was:
+        raise ValueError(
+            f"trainer.max_time={asked}: a reproduction ends where the clock ended its original, which had "
+            f"{was}; leave it out, or end by the clock anew with {' '.join(f'{key}=null' for key in held)}"
+        )
 
 
 def _stored(chosen: RunSettings) -> Config:

@@ -21,8 +21,9 @@ def begin(tmp_path, monkeypatch):
     first.checkpoints.mkdir()
     first.last.write_bytes(b"")
 
-    def begun(**values) -> Run:
-        override = partial(overridden, overrides=[f"{key}={value}" for key, value in values.items()], ignore=NOT_STORED)
+    def begun(line=(), **values) -> Run:
+        given = [*(f"{key}={value}" for key, value in values.items()), *line]
+        override = partial(overridden, overrides=given, ignore=NOT_STORED)
         return start({}, RunSettings(logs=logs, **values), override).run
 
     return begun
@@ -31,6 +32,18 @@ def begin(tmp_path, monkeypatch):
 def test_a_reproduction_lies_in_its_own_experiment_or_in_the_one_that_is_named(begin):
     assert begin(reproduce="first", run_name="again").folder.parts[-2:] == ("old", "again")
     assert begin(reproduce="first", run_name="again", experiment_name="new").folder.parts[-2:] == ("new", "again")
+
+
+def test_a_reproduction_takes_no_other_time_than_the_one_that_its_clock_ended(begin, tmp_path):
+    timed = {"trainer": {"max_time": "00:00:00:06", "stopped_at": 7}, "schedulers": {"realised": [1, 2]}}
+    Run(tmp_path / "logs/old/first").write({"experiment_name": "old", **timed, "record": {"weights": {"final": "5ha"}}})
+    given = {"reproduce": "first", "run_name": "again"}
+    told = r"had 00:00:00:06; leave it out, or .* with trainer.stopped_at=null schedulers.realised=null$"
+    with pytest.raises(ValueError, match=rf"trainer.max_time=00:00:00:03: .*{told}"):
+        begin(**given, line=["trainer.max_time=00:00:00:03"])
+    begin(**given, line=["trainer.max_time=00:00:00:06"])
+    free = ["trainer.max_time=00:00:00:03", "trainer.stopped_at=null", "schedulers.realised=null"]
+    begin(reproduce="first", run_name="other", line=free)
 
 
 @pytest.mark.parametrize("name", [{"run_name": "second"}, {"experiment_name": "new"}])
