@@ -29,7 +29,6 @@ LOSSES = {  # options of task/loss by the kind of targets that they learn
         "dice": "segmentation_models_pytorch.losses.DiceLoss",
         "jaccard": "models.mask_losses.JaccardLoss",
         "lovasz": "models.mask_losses.Lovasz",
-        "cross_entropy": "torch.nn.CrossEntropyLoss",
         "focal": "models.losses.Focal",
     },
 }

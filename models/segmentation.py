@@ -39,6 +39,9 @@ class Segmentation(ImageTask):
         **options: Any,
     ) -> None:
         made = named_metrics(metrics, task="multiclass", num_classes=num_classes, ignore_index=IGNORED)
+        for part in loss.modules():
+            if hasattr(part, "ignore_index"):  # one that learns images' classes, too, counts 255 as one of them
+                part.ignore_index = IGNORED  # type: ignore[assignment]
         super().__init__(loss=loss, metrics=made, **options)
         self.num_classes = num_classes
         if class_weights is not None and examples is not None and len(examples):

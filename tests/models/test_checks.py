@@ -13,6 +13,7 @@ from utils.overrides import options
         (["task=regression", "task/loss=cross_entropy"], "mse | mae | huber"),
         (["task=multilabel", "task/loss=mse"], "bce | asymmetric | binary_focal"),
         (["task/loss=dice"], "cross_entropy | focal"),
+        (["task=segmentation", "task/loss=cross_entropy"], "lovasz | focal"),
     ],
 )
 def test_a_loss_of_another_kind_of_targets_is_refused_with_those_that_fit(line, fitting):

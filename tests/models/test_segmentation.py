@@ -4,10 +4,24 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from datamodule.batches import Batch
+from models.checks import LOSSES
 from models.segmentation import Segmentation, pixel_confusion
 from models.segmenters import build_segmenter
+from utils.build import build
+from utils.configuration import composed
 
 SMALL = {"encoder": "test_resnet", "encoder_depth": 3, "decoder_channels": [8, 8, 8], "pretrained": False}
+
+
+@pytest.mark.parametrize("name", LOSSES["masks"])
+def test_every_loss_of_masks_leaves_out_the_pixels_that_do_not_count(name):
+    loss = build(composed(["task=segmentation", f"task/loss={name}"])["task"]["loss"])
+    task = Segmentation(["JaccardIndex"], 3, loss, net=nn.Identity(), optimizer=None, schedule=None, seed=0)
+    logits, target = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    target[:, :2] = 255
+    other = logits.clone()
+    other[:, :, :2] += torch.randn(2, 3, 2, 4)
+    assert torch.isclose(task.loss(logits, target), task.loss(other, target))
 
 
 def test_counts_pixels_of_each_image_by_true_and_predicted_class():
