@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from tuning.arms import Arm
-from tuning.course import Course
+from tuning.course import OUT_OF_TIME, Course
 from utils.configuration import option
 from utils.words import images_a_second, many
 
@@ -28,6 +28,7 @@ class Candidate:
     judged_s: float = 0.0  # what it takes to judge an image
     loss: float = math.inf
     steps: int = 0  # after which it had that loss: those of a later round are more
+    dropped: str = ""  # why it has none after its last round, in words
     refused: str = ""
     too_slow: bool = False  # to be compared with others
     latency_ms: float = math.nan  # p95 of one image
@@ -102,13 +103,15 @@ def figures_of(one: Candidate) -> str:
     speed = images_a_second(one.images_per_s)
     if math.isfinite(one.loss):
         return f"validation loss {one.loss:.3g} after {many(one.steps, 'step')}, {speed}"
-    return f"too slow, {speed}" if one.too_slow else speed
+    why = "too slow" if one.too_slow else one.dropped
+    return f"{why}, {speed}" if why else speed
 
 
 def told_beside(chosen: Candidate, found: Sequence[Candidate]) -> str:
-    """Its figures and those of the others; that they say nothing of it where none was trained."""
+    """Its figures and those of the others; that they say nothing of it where there was no time to train them."""
     others = [f"{one.name}: {figures_of(one)}" for one in found if one is not chosen]
-    untold = ["no time to compare them"] if others and not math.isfinite(chosen.loss) else []
+    in_vain = not math.isfinite(chosen.loss) and chosen.dropped in ("", OUT_OF_TIME)
+    untold = ["no time to compare them"] if others and in_vain else []
     return "; ".join([*untold, figures_of(chosen), *others])
 
 

@@ -139,4 +139,4 @@ class Contest:
         one.steps = max(PROBED_STEPS, int(seconds / (1.35 * one.step_s)))
         arm = first_arm()
         curve, _ = short_training(one.course, arm, one.steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
-        one.loss = curve.val_loss
+        one.loss, one.dropped = curve.val_loss, curve.dropped

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tuning.candidates import Candidate, Clock, figures_of, nearest_to_usable, sized, span, told_beside
+from tuning.course import OUT_OF_TIME
 
 
 def test_of_networks_that_break_a_limit_the_nearest_is_named_else_the_first():
@@ -20,6 +21,7 @@ def test_a_candidate_is_told_by_what_stopped_it_or_by_its_loss():
     assert figures_of(Candidate("a", [], loss=0.25, steps=40)) == "validation loss 0.25 after 40 steps, 0 images/s"
     assert figures_of(Candidate("a", [])) == "0 images/s"  # the only one there is
     assert figures_of(Candidate("a", [], too_slow=True)) == "too slow, 0 images/s"
+    assert figures_of(Candidate("a", [], dropped=OUT_OF_TIME)) == "out of time, 0 images/s"
 
 
 def test_candidates_that_there_was_no_time_to_train_are_not_told_as_compared():
@@ -28,6 +30,8 @@ def test_candidates_that_there_was_no_time_to_train_are_not_told_as_compared():
     first.loss, first.steps = 0.25, 1
     assert told_beside(first, [first, second]) == "validation loss 0.25 after 1 step, 0 images/s; digits: 0 images/s"
     assert told_beside(second, [second]) == "0 images/s"
+    rising = [Candidate(name, [], dropped="its loss rose") for name in ("none", "digits")]
+    assert told_beside(rising[0], rising) == "its loss rose, 0 images/s; digits: its loss rose, 0 images/s"
 
 
 def test_the_time_counts_from_the_start_of_the_process():
