@@ -19,10 +19,9 @@ BEST_SHARE = 4  # one trial in so many is drawn as one of the best
 
 
 def history_chart(study: Study) -> Chart:
-    """Each trial's main objective, and the best so far of those that keep the constraints."""
+    """The main objective of trials that did not fail, and the best so far of those that keep the constraints."""
     goal = study.goal
-    found = [(trial.number + 1, trial, trial.costs(goal)[0]) for trial in study.ended if trial.curve]
-    found = [one for one in found if not math.isnan(one[2])]
+    found = [(one.number + 1, one, one.costs(goal)[0]) for one in sorted(study.ranked(), key=lambda one: one.number)]
     whole = [one for one in found if one[1].state == "complete"]
     others = [one for one in found if one[1].state != "complete"]
     kept = [(number, cost) for number, trial, cost in found if goal.is_kept(trial.best(goal))]

@@ -303,3 +303,11 @@ def test_what_a_search_leaves(searched):
     for name in ("history", "curves", "parallel", "importance"):
         assert (study.place / "report" / f"search_{name}.png").exists()
     assert f"The best is trial {best.number + 1}" in page and "https://" not in page.split("<script")[0]
+
+
+def test_a_trial_that_failed_is_not_drawn_as_the_best_so_far(problem, tmp_path):
+    study = Study(problem("tune.objective=val/accuracy"), tmp_path / "tune")
+    for accuracy, error in ((0.5, ""), (0.9, "out of memory"), (0.6, "")):
+        ended(study, Ending(error=error), accuracy)
+    best, complete = history_chart(study).series
+    assert (list(best.x), list(best.y), list(complete.x)) == ([1, 3], [0.5, 0.6], [1, 3])
