@@ -28,6 +28,7 @@ from tuning.candidates import (
     end_s,
     epochs_of,
     figures_of,
+    left_told,
     nearest_to_usable,
     parameters,
     sized,
@@ -201,8 +202,7 @@ class Automatic:
         config["schedulers"]["budget"] = round(seconds, 1)
         config["trainer"]["max_time"] = span(math.ceil(seconds) + 1)
         config["auto"] = None
-        self._say("schedule", f"linear to zero within {seconds:.0f} s", f"{self.clock.left:.0f} s were left of "
-                  f"{self.clock.total:.0f}, {kept_s:.0f} of them for evaluation and report")  # fmt: skip
+        self._say("schedule", f"linear to zero within {seconds:.0f} s", left_told(self.clock, kept_s))
         verdicts.write(self.run.folder, self.told)
         return config, data
 

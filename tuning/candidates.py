@@ -67,6 +67,13 @@ def end_s(one: Candidate, clock: Clock) -> float:
     return REPORT_S * clock.slowness + REPORT_SHARE * clock.total + SPARE * images * one.judged_s
 
 
+def left_told(clock: Clock, kept_s: float) -> str:
+    """The time that there is for training, in words. kept_s: for evaluation and report."""
+    if clock.left < kept_s:
+        return f"{clock.spent:.0f} s of {clock.total:.0f} are spent, evaluation and report take {kept_s:.0f} more"
+    return f"{clock.left:.0f} s were left of {clock.total:.0f}, {kept_s:.0f} of them for evaluation and report"
+
+
 def parameters(one: Candidate) -> float:
     """Millions."""
     assert one.course is not None

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tuning.candidates import Candidate, Clock, figures_of, nearest_to_usable, sized, span, told_beside
+from tuning.candidates import Candidate, Clock, figures_of, left_told, nearest_to_usable, sized, span, told_beside
 from tuning.course import OUT_OF_TIME
 
 
@@ -38,6 +38,12 @@ def test_the_time_counts_from_the_start_of_the_process():
     clock = Clock(60.0, started=time.time() - 20)
     assert clock.left == pytest.approx(40, abs=1) and clock.spent == pytest.approx(20, abs=1)
     assert 1.0 <= clock.slowness <= 10.0
+
+
+def test_a_time_that_is_spent_is_not_told_as_left():
+    late, early = (left_told(Clock(60.0, started=time.time() - spent), 20.0) for spent in (90, 10))
+    assert late == "90 s of 60 are spent, evaluation and report take 20 more"
+    assert early == "50 s were left of 60, 20 of them for evaluation and report"
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.2, "00:00:00:01"), (75, "00:00:01:15"), (90_061, "01:01:01:01")])
