@@ -20,7 +20,7 @@ from tuning.space import overrides
 from tuning.study import Study
 from tuning.table import spelt, values_told
 from utils.files import as_yaml, write_whole
-from utils.report import Cell, Charts, Column, Facts, Section, Stat, Stats, Table, write_report
+from utils.report import Cell, Charts, Column, Facts, Section, Stat, Stats, Table, number_told, write_report
 
 HEADINGS = ("trial", "state", "epochs", "seconds")
 
@@ -92,7 +92,7 @@ def _headline(study: Study) -> Stats:
     assert best is not None
     figures = best.best(study.goal)
     names = [one.figure for one in study.goal.objectives]
-    stats = [Stat(name, f"{figures[name]:.4g}" if name in figures else "–", "of the best trial") for name in names]
+    stats = [Stat(name, number_told(figures[name]) if name in figures else "–", "of the best trial") for name in names]
     epochs = sum(trial.epochs for trial in study.ended)
     full = len(study.ended) * study.problem.epochs
     stats.append(Stat("Trials", str(len(study.ended)), _counted(study)))

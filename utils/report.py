@@ -211,7 +211,12 @@ def cell(value: Cell, kind: str) -> str:
     if isinstance(value, str):
         return value
     number = value[0] if isinstance(value, tuple) else value
-    return {"share": f"{100 * number:.1f} %", "count": f"{number:,.0f}"}.get(kind, f"{number:.4g}")
+    return {"share": f"{100 * number:.1f} %", "count": f"{number:,.0f}"}.get(kind, number_told(number))
+
+
+def number_told(number: float) -> str:
+    """In four digits, or in as many as a whole number has."""
+    return f"{number:.4g}" if abs(number) < 1e4 else f"{number:,.0f}"
 
 
 def sort_key(value: Cell) -> str | float:

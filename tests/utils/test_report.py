@@ -19,6 +19,7 @@ from utils.report import (
     Stats,
     Table,
     Text,
+    cell,
     data_uri,
     render,
     write_report,
@@ -133,3 +134,8 @@ def test_a_large_image_is_reduced():
 def test_an_image_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="float64"):
         data_uri(np.zeros((4, 4, 3)))
+
+
+def test_a_number_is_spelt_without_an_exponent_where_it_is_large():
+    numbers = {35718.0: "35,718", 1234.5: "1234", 0.00123456: "0.001235", 1e-7: "1e-07"}
+    assert [cell(number, "number") for number in numbers] == [*numbers.values()]
