@@ -309,11 +309,19 @@ def around(parameters: Sequence[Parameter], config: Config) -> list[Parameter]:
 
 def _widened(parameter: Parameter, value: Any) -> Parameter:
     if parameter.kind == "choice":
-        return replace(parameter, choices=tuple(dict.fromkeys((*parameter.choices, _spelt(value)))))
+        return replace(parameter, choices=_in_order(tuple(dict.fromkeys((*parameter.choices, _spelt(value))))))
     is_number = isinstance(value, int if parameter.kind == "int" else int | float) and not isinstance(value, bool)
     if parameter.step is not None or not is_number or (parameter.log and value <= 0):
         return parameter
     return replace(parameter, low=min(parameter.low, value), high=max(parameter.high, value))
+
+
+def _in_order(choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Numbers by their size, as a chart shows them; words as they are."""
+    try:
+        return tuple(sorted(choices, key=float))
+    except ValueError:
+        return choices
 
 
 def _value(config: Config, key: str) -> Any:

@@ -144,7 +144,7 @@ def test_the_automatic_space_is_widened_to_what_is_configured():
     ]
     config = compose(["datamodule.batch_size=16", "models.dropout=0.7", "models.dense_width=5"])
     size, dropout, width = around(read_space(space, [], compose), config)
-    assert size.choices == ("32", "64", "16")
+    assert size.choices == ("16", "32", "64")
     assert (dropout.low, dropout.high) == (0.0, 0.7)
     assert (width.low, width.high) == (2, 8)  # no step of it
 
