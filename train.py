@@ -1,6 +1,7 @@
 """Trains a model: python train.py [GROUP=OPTION ...] [KEY=VALUE ...]; --help lists them."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 from active.start import check as check_active
 from active.start import journal_of, unfinished
 from models.checks import refuse_one_name, run_settings
-from models.interruption import Interrupted, status
+from models.interruption import Interrupted, status, terminate
 from models.run import Run
 from models.start import Start, is_further_rank, start
 from tuning.auto_model_settings import of_model_search
@@ -82,6 +83,7 @@ def check_sweep(points: Sequence[Sequence[str]]) -> None:
 @contextmanager
 def leaving(run: Run) -> Iterator[None]:
     """An interruption ends with the usual status and says how to go on; without anything to keep no folder is left."""
+    former = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as stop:
@@ -89,6 +91,7 @@ def leaving(run: Run) -> Iterator[None]:
             print(f"{str(stop) or 'interrupted'}; {how_it_goes_on(run)}")
         sys.exit(status(stop))
     finally:
+        signal.signal(signal.SIGTERM, former)
         if not is_further_rank():
             tidy(run)
 

@@ -11,6 +11,17 @@ class Interrupted(Exception):
         self.number = number
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where no training and no search answers it; it unwinds as Ctrl-C does."""
+
+    number = signal.SIGTERM
+
+
+def terminate(number: int, frame: object) -> None:
+    """SIGTERM's handler while nothing is there that would have to be saved."""
+    raise Terminated(f"stopped by {signal.Signals(number).name}")
+
+
 def status(stop: BaseException) -> int:
     """What the process ends with, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
-    return 128 + (stop.number if isinstance(stop, Interrupted) else signal.SIGINT)
+    return 128 + (stop.number if isinstance(stop, Interrupted | Terminated) else signal.SIGINT)

@@ -156,13 +156,14 @@ def test_of_a_stopped_run_that_cannot_go_on_it_is_said_why(launch, tmp_path, off
     assert "it cannot go on" in done.stdout and why in done.stdout
 
 
-def test_ctrl_c_before_the_training_begins_leaves_no_folder(launch, tmp_path):
+@pytest.mark.parametrize(("number", "told"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM")])
+def test_a_signal_before_the_training_begins_leaves_no_folder(launch, tmp_path, number, told):
     running = launch(
         "train.py", *SMALL, "optimizers.option=auto", "optimizers.num_epochs=200", "trainer.max_epochs=200"
     )
-    done = running.once(lambda: running.says("round 1"), signal.SIGINT)
-    assert done.returncode == 130 and done.stderr == ""
-    assert done.stdout.endswith("interrupted; there is nothing to go on from: the same command begins again\n")
+    done = running.once(lambda: running.says("round 1"), number)
+    assert done.returncode == 128 + number and done.stderr == ""
+    assert done.stdout.endswith(f"{told}; there is nothing to go on from: the same command begins again\n")
     assert not list((tmp_path / "logs" / "default").iterdir())
 
 
