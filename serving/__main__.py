@@ -149,9 +149,11 @@ def action_of(arguments: list[str]) -> list[str]:
         for word in [*filter(str.isalpha, [first]), *(other for other in others if other in ACTIONS)]:
             sys.exit(f"error: {word}: an action comes first, and is one of {', '.join(ACTIONS)}")
         return []
-    count = 1 + ACTIONS[arguments[0]]
-    if len(arguments) < count or any("=" in word for word in arguments[:count]):
-        sys.exit(f"error: {arguments[0]} takes {count - 1} word(s): see python -m serving --help")
+    count = 1 + ACTIONS[first]
+    further = [word for word in arguments[count : count + 1] if "=" not in word and not word.startswith(("-", "~"))]
+    if len(arguments) < count or any("=" in word for word in arguments[:count]) or further:
+        words = {0: "no word", 1: "one word", 2: "two words"}[count - 1]
+        sys.exit(f"error: {first} takes {words} after it, then KEY=VALUE: see python -m serving --help")
     taken = arguments[:count]
     del arguments[:count]
     return taken

@@ -96,6 +96,8 @@ def explained(error: BaseException) -> str:
         line for line in str(error).splitlines() if line.strip() and not line.startswith(("See https", "To append"))
     ]
     text = "\n".join(lines)
+    if isinstance(error, OverrideParseException) and "missing EQUAL" in text:
+        return f"{error.override}: what is set is written as KEY=VALUE; --help tells all keys"
     if isinstance(error, OverrideParseException) and error.override not in text:
         return f"{error.override}: {text}; a value with such signs is quoted twice: 'KEY=\"VALUE\"'"
     if isinstance(error, HydraException) and "Could not override '" in text:

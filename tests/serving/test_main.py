@@ -37,6 +37,17 @@ def test_a_word_that_is_no_action_or_not_the_first_is_answered_with_those_that_t
         action_of(line)
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [(["prune", "nonsense"], "prune takes no word"), (["check", ""], "check takes no word"),
+     (["token", "viewer"], "token takes two words"), (["backup", "serving.root=x"], "backup takes one word"),
+     (["backup", "a.tar", "b.tar"], "backup takes one word")],
+)  # fmt: skip
+def test_too_many_words_after_an_action_and_too_few_are_told(line, words):
+    with pytest.raises(SystemExit, match=f"error: {words} after it, then KEY=VALUE"):
+        action_of(line)
+
+
 def test_flags_and_keys_are_no_actions():
     assert action_of(["--cfg", "job"]) == action_of(["serving.root=check"]) == action_of([]) == []
 

@@ -57,3 +57,8 @@ def test_many_threads_may_compose_at_once():
 def test_a_line_that_cannot_be_read_is_named_with_the_way_out():
     with pytest.raises(ConfigurationError, match="^seed=a=b: mismatched input .*quoted twice: 'KEY=\"VALUE\"'$"):
         composed(["seed=a=b"])
+
+
+def test_a_word_that_sets_nothing_is_told_how_a_value_is_set():
+    with pytest.raises(ConfigurationError, match="^nonsense: what is set is written as KEY=VALUE; --help"):
+        composed(["nonsense"])
