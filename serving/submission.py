@@ -9,9 +9,10 @@ from sqlalchemy.exc import IntegrityError
 
 from serving.database import added
 from serving.deployments import Conflict
+from serving.grid_text import read_json
 from serving.jobs import Queue
 from serving.searches import search
-from serving.sweeps import BadSweep, Check, Plan, plan, read_json
+from serving.sweeps import BadSweep, Check, Plan, as_written, plan
 from serving.tables import job, sweep
 from serving.workers import Workers
 
@@ -56,11 +57,12 @@ class Submission:
         values = {key: value for key, value in asked.items() if key != "tune"}
         declared = self.workers.declared()
         found = plan(values, declared, self.limit, strict, self.check)
-        return found, [self._searching(found, asked["tune"], declared)] if "tune" in asked else found.jobs()
+        return found, [self._searching(found, asked, declared)] if "tune" in asked else found.jobs()
 
-    def _searching(self, found: Plan, tune: Any, declared: Sequence[str]) -> list[str]:
+    def _searching(self, found: Plan, asked: dict[str, Any], declared: Sequence[str]) -> list[str]:
         if found.size != 1:
             raise BadSweep("a search takes single values beside tune: lists of values are what tune.space is for")
+        tune = asked["tune"]
         space = tune.get("space") if isinstance(tune, dict) else None
         if not (isinstance(space, list) or space == "auto"):
             raise BadSweep('tune: write {"tune": {"space": ["optimizers.lr=tag(log, interval(1e-4, 1e-1))"]}}')
@@ -69,7 +71,7 @@ class Submission:
         try:
             self.check([*declared, *line], [])
         except ValueError as error:
-            raise BadSweep(str(error)) from error
+            raise BadSweep(as_written(str(error), asked)) from error
         return line
 
     def _known(self, key: str, name: str, asked: dict[str, Any]) -> dict[str, Any] | None:

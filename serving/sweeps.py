@@ -1,10 +1,9 @@
-"""A sweep: a JSON of values and lists of values becomes one list of overrides a job, after everything is checked."""
+"""A sweep: values and lists of values by name become one list of overrides a job, after everything is checked."""
 
 import itertools
-import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -12,7 +11,7 @@ from typing import Any
 
 from models.checks import check as check_configuration
 from utils.configuration import composed, known_keys
-from utils.overrides import CONFIGURATION, PATH_KEYS, options, prepared
+from utils.overrides import CONFIGURATION, NAMED_BY_TIMM, PATH_KEYS, options, prepared
 from utils.signature import nearest
 
 Scalar = str | int | float | bool | None
@@ -56,7 +55,7 @@ NEVER = (
 # No slash but in figures (val/accuracy), no colon but in times, nothing that a grammar reads.
 WORD = r"[A-Za-z0-9_.+-]{0,64}|\d+:\d+:\d+:\d+|(train|val|test)/[A-Za-z0-9_]{1,64}"
 KEY = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,7}"
-MOST_KEYS, DEEPEST = 64, 3
+MOST_KEYS = 64
 
 
 class BadSweep(ValueError):
@@ -84,36 +83,6 @@ class Plan:
         ]
 
 
-def read_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object, in which no key comes twice and nothing lies deep."""
-    try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
-        depth = _depth(found)
-    except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, BadSweep) else BadSweep(f"this is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise BadSweep('the JSON must be an object: {"LEARNING_RATE": [0.001, 0.002]}')
-    if depth > DEEPEST:
-        raise BadSweep(f"the JSON is nested deeper than {DEEPEST}")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadSweep(f"{twice[0][:80]} is given twice")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> None:
-    raise BadSweep(f"{name} is no number")
-
-
-def _depth(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max((_depth(one) for one in inner if isinstance(one, dict | list)), default=0)
-
-
 def check_training(line: Sequence[str], overrides: Sequence[str]) -> None:
     """Raises ValueError where a command line with further overrides could not train."""
     check_configuration(composed(line, overrides))
@@ -135,11 +104,23 @@ def plan(
     if len(asked) > MOST_KEYS:
         raise BadSweep(f"{len(asked)} keys are given, at most {MOST_KEYS} can be")
     wanted, unknown = _known(asked)
-    found = Plan(_within({key: _values(key, value) for key, value in wanted.items()}, limit), unknown)
-    found = _composing(found, declared, check)
+    try:
+        found = Plan(_within({key: _values(key, value) for key, value in wanted.items()}, limit), unknown)
+        found = _composing(found, declared, check)
+    except BadSweep as error:
+        raise BadSweep(as_written(str(error), asked)) from error
     if strict and found.unknown:
         raise BadSweep("; ".join(f"{key}: there is no such key, {help_}" for key, help_ in found.unknown.items()))
     return found
+
+
+def as_written(why: str, asked: Iterable[str]) -> str:
+    """The reason of a refusal with the short names that a person gave in place of the keys that these stand for."""
+    for name in [one for one in asked if one in SHORT]:
+        key = SHORT[name]
+        for spelling in (key, f"{key}.{NAMED_BY_TIMM.get(key, '')}"):  # models.architecture stands for a name of timm
+            why = re.sub(rf"(?<![\w./]){re.escape(spelling)}(?=[=:])", name, why)
+    return why
 
 
 def check_declared(declared: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.sweeps import BadSweep, check_declared, plan, read_json
+from serving.sweeps import BadSweep, check_declared, plan
 from tuning.checks import check_line
 
 GRID = {
@@ -158,22 +158,23 @@ def test_values_of_the_wrong_type_and_options_that_are_not_there_are_refused_bef
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"EPOCHS": ["many"]}, "trainer.max_epochs='many'"),
-        ({"EPOCHS": 0}, "trainer.max_epochs=0 trains nothing"),
-        ({"EPOCHS": True}, "trainer.max_epochs=True"),
+        ({"EPOCHS": ["many"]}, "^EPOCHS='many'"),
+        ({"EPOCHS": 0}, "^EPOCHS=0 trains nothing"),
+        ({"EPOCHS": True}, "^EPOCHS=True"),
+        ({"trainer.max_epochs": 0}, "^trainer.max_epochs=0 trains nothing"),
         ({"trainer.max_time": "soon"}, "trainer.max_time=soon"),
         ({"trainer.speed": "fast"}, "trainer.speed=fast"),
         ({"trainer.gradient_clip_val": "x"}, "trainer.gradient_clip_val='x'"),
-        ({"BATCH_SIZE": 0}, "datamodule.batch_size=0"),
-        ({"MODEL": None}, "models=null"),
-        ({"MODEL": ["resnet18", "resnt18"]}, "models.architecture=resnt18: timm has none of that name; did you mean"),
+        ({"BATCH_SIZE": 0}, "^BATCH_SIZE=0"),
+        ({"MODEL": None}, "^MODEL=null"),
+        ({"MODEL": ["resnet18", "resnt18"]}, "^MODEL=resnt18: timm has none of that name; did you mean"),
         ({"MODEL": "resnet18.a7_in1k"}, "resnet18 has no weights tagged a7_in1k"),
         ({"MODEL": "unet", "models.encoder": "resnet19"}, "models.encoder=resnet19: timm has none of that name"),
         ({"seed": -1}, "seed=-1"),
         ({"tune.trials": 0}, "tune.trials=0"),
     ],
 )
-def test_a_value_that_no_job_can_run_is_refused_with_its_key(asked, why):
+def test_a_value_that_no_job_can_run_is_refused_by_the_name_that_it_was_given_under(asked, why):
     with pytest.raises(BadSweep, match=why):
         plan(asked, check=check_line)
 
@@ -189,22 +190,3 @@ def test_a_figure_is_no_place():
     for bad in ("val/../x", "val/", "logs/x", "/val/accuracy", "val/accuracy/x"):
         with pytest.raises(BadSweep, match="a word has"):
             plan(asked | {"callback.stopping_metric": bad})
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ('{"a": 1, "a": 2}', "given twice"),
-        ("[1]", "must be an object"),
-        ("{", "no JSON"),
-        ('{"a": NaN}', "no number"),
-        ('{"a": {"b": {"c": {"d": 1}}}}', "deeper"),
-        ("[" * 100_000, "no JSON"),
-        ('{"a": ' + "[" * 100 + "]" * 100 + "}", "deeper"),
-        ('{"a": ' + "[" * 800 + "]" * 800 + "}", "no JSON|deeper"),
-        (b"\xff", "no JSON"),
-    ],
-)
-def test_a_json_that_cannot_be_meant_is_refused(text, why):
-    with pytest.raises(BadSweep, match=why):
-        read_json(text)
