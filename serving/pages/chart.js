@@ -3,7 +3,8 @@ import { el, percent, short, svg } from "./dom.js";
 
 const HEIGHT = 150;
 const EDGE = { left: 46, right: 12, top: 10, bottom: 22 };
-const FEW = 4; // curves up to which each is named in the caption
+export const FEW = 4; // curves up to which each is named in the caption
+const MOST = 9; // of more, those with a colour of their own
 
 // About `wanted` round numbers that cover the range.
 export function ticks(low, high, wanted = 5) {
@@ -30,7 +31,7 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(this.node);
   }
 
-  // series: [{name, color, points: [[x, y], …]}]; color is train, val, accent, line or wrong.
+  // series: [{name, color, dashed, points: [[x, y], …]}]; color is train, val, accent, line, wrong, first, … or fourth.
   // span: from where to where along the axis; else as far as there are points.
   update(series, span = null) {
     const told = JSON.stringify([series, span]);
@@ -76,9 +77,9 @@ export class Chart {
     return [...lines, ...below];
   }
 
-  curve({ name, color, points }) {
+  curve({ name, color, dashed, points }) {
     const path = points.map(([x, y], place) => `${place ? "L" : "M"}${this.x(x).toFixed(1)} ${this.y(y).toFixed(1)}`).join("");
-    return svg("path", { class: `curve c-${color}`, d: path }, svg("title", {}, name));
+    return svg("path", { class: `curve c-${color}${dashed ? " dashed" : ""}`, d: path }, svg("title", {}, name));
   }
 
   dot({ color, points }) {
@@ -88,9 +89,9 @@ export class Chart {
 
   // The caption: the last values, or those under the pointer.
   tell(place = null) {
-    const marked = this.series.filter((one) => one.color !== "line").slice(0, FEW);
+    const marked = this.series.filter((one) => one.color !== "line").slice(0, MOST);
     const shown = this.series.length <= FEW ? this.series : place ? [place.near] : marked;
-    const values = shown.map((one) => el("span", { className: `key c-${one.color}` }, el("i", {}), `${one.name} ${this.value(nearest(one.points, place?.x ?? Infinity)[1])}`));
+    const values = shown.map((one) => el("span", { className: `key c-${one.color}` }, el("i", { className: one.dashed ? "dashed" : "" }), `${one.name} ${this.value(nearest(one.points, place?.x ?? Infinity)[1])}`));
     this.caption.replaceChildren(el("strong", {}, this.title), ...values, place ? this.spoken(place.x) : "");
     if (!place) this.rule?.setAttribute("visibility", "hidden");
   }

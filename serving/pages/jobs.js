@@ -1,7 +1,7 @@
 // The queue: sweeps with their jobs, curves and lines while they train.
 import { at, attempt, button, count, el, fill, keyed, tag, when, span } from "./dom.js";
 import { get, post } from "./api.js";
-import { Chart } from "./chart.js";
+import { Chart, FEW } from "./chart.js";
 import { forget, linesOf, rowsOf } from "./reports.js";
 import { isShare, lowerIsBetter, merit, title, words, written } from "./vocabulary.js";
 
@@ -12,6 +12,7 @@ const KIND = { queued: "", running: "busy", succeeded: "good", failed: "bad", de
 const OPEN = ["queued", "running"];
 const CHARTS = 3; // sweeps, from the newest on, whose curves are drawn over one another
 const CURVES = 40; // of one such chart
+const COLORS = ["first", "second", "third", "fourth"]; // of jobs, in turn; every other turn is dashed
 
 export async function refreshJobs() {
   jobs = await get("/api/jobs?limit=200");
@@ -77,10 +78,16 @@ async function overlay(node, own) {
     node.list.before(node.chart.node);
   }
   const rows = await Promise.all(trained.map((job) => rowsOf(job)));
-  const series = trained.map((job, place) => ({ name: `job ${job.id}`, color: job.state === "running" ? "val" : "line", points: points(rows[place], name) }));
-  const best = bestOf(series, name);
-  if (best && best.color === "line") best.color = "accent";
-  node.chart.update(series);
+  const drawn = trained.map((job, place) => ({ job, points: points(rows[place], name) }));
+  const best = bestOf(drawn, name);
+  node.chart.update(drawn.map((one) => ({ name: `job ${one.job.id}`, points: one.points, ...look(one.job, one === best, drawn.length <= FEW) })));
+}
+
+// What runs has a colour of its own, and so have all where they are few; the best of what ended has the accent.
+function look({ id, state }, best, few) {
+  if (best && state !== "running") return { color: "accent" };
+  if (!few && state !== "running") return { color: "line" };
+  return { color: COLORS[id % COLORS.length], dashed: Math.floor(id / COLORS.length) % 2 === 1 };
 }
 
 function bestOf(series, name) {

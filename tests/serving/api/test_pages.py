@@ -1,8 +1,10 @@
 """The pages load nothing from elsewhere, run nothing inline and never make markup of a name."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from serving.api.pages import ADDRESSES, FOLDER
@@ -100,3 +102,32 @@ def test_every_class_and_colour_that_a_module_names_has_a_look():
     named = {word for file in MODULES for text in re.findall(r'className: "([^"$]+)"', file.read_text())
              for word in text.split()}  # fmt: skip
     assert {word for word in named if f".{word}" not in style} == set()
+
+
+SEEN = {  # linear RGB as it is seen (Machado, Oliveira & Fernandes 2009)
+    "by most": np.eye(3),
+    "without green": np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
+    "without red": np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]),
+    "without blue": np.array([[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]),
+}
+XYZ = np.array([[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8729]])  # of white's own
+LAB = np.array([[0, 116, 0], [500, -500, 0], [0, 200, -200]])
+
+
+def linear(color):
+    values = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("eyes", SEEN)
+def test_curves_beside_one_another_are_told_apart_by_everybody(theme, eyes):
+    pairs = dict(re.findall(r"--(\w+): light-dark\((#\w+, #\w+)\)", (FOLDER / "page.css").read_text()))
+    paper, *curves = (
+        linear(pairs[name].split(", ")[theme]) for name in ("paper", "accent", "first", "second", "third", "fourth")
+    )
+    seen = [LAB @ np.cbrt(XYZ @ np.clip(SEEN[eyes] @ color, 0, 1)) for color in curves]
+    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)) > 20  # 2 is just seen
+    for color in curves:  # WCAG 2, of graphics
+        dark, light = sorted(XYZ[1] @ one + 0.05 for one in (paper, color))
+        assert light / dark >= 3
