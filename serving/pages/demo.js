@@ -7,6 +7,7 @@ import { Live } from "./live.js";
 
 const AT_ONCE = 4; // images that are asked about at the same time
 const TRIES = 4; // of one image, while the server is busy
+const AWAY = [0, 503]; // states of a server that is not there, or has no model or no time
 const TOP = 5;
 const MOST = 1000; // of one answer
 const PLACE = "evergreen.endpoint";
@@ -34,6 +35,7 @@ function heard(state) {
   endpoints();
   if (now && (now.sha256 || now.state === "empty")) settled(now);
   results.forEach(mark);
+  if (now?.state === "live") results.filter((one) => one.waits).forEach(retry);
 }
 
 // What answers, or that nothing does: a server that was started again is loading first, and then as it was.
@@ -128,6 +130,7 @@ const titled = (one) => el("header", {}, el("strong", {}, one.name), button("Rem
 }, { kind: "small plain" }));
 
 function ask(one) {
+  one.waits = false;
   one.answer.replaceChildren(titled(one), el("div", { className: "waiting", data: { testid: "spinner" } }, el("span", { className: "spinner", "aria-hidden": "true" }), "the model looks at it …"));
   waiting.push(one);
   pump();
@@ -204,13 +207,18 @@ function mark(one) {
   fill(one.mark, ...shown);
 }
 
-const again = (one, words) => button(words, () => {
+const again = (one, words) => button(words, () => retry(one), { kind: "small", "data-testid": "again" });
+
+function retry(one) {
   one.said = null;
   ask(one);
-}, { kind: "small", "data-testid": "again" });
+}
 
+// An image that nobody could look at is shown again as soon as a model is there.
 function failed(one, error) {
-  one.answer.replaceChildren(titled(one), el("p", { className: "failure", data: { testid: "failure" } }, error.message), el("div", { className: "row" }, again(one, "Try again")));
+  one.waits = AWAY.includes(error.status);
+  one.answer.replaceChildren(titled(one), el("p", { className: "failure", data: { testid: "failure" } }, error.message, one.waits ? "; it is asked again by itself" : ""),
+    el("div", { className: "row" }, again(one, "Try again")));
 }
 
 // ---- how images come in: chosen, dropped anywhere, pasted

@@ -257,6 +257,35 @@ def test_a_server_that_begins_again_is_not_told_as_a_model_that_went_and_came(op
         page.until("document.getElementById('messages').textContent", lambda text: "Nothing is live any more" in text)
 
 
+def test_an_image_that_found_no_server_is_asked_again_when_it_is_back(open_parts, opened, tmp_path):
+    parts = open_parts(max_sockets=0)  # so that the page asks
+    image = tmp_path / "one.png"
+    Image.new("L", (8, 8)).save(image)
+    with served(parts) as address:
+        page = opened(address, parts.tokens.create("guest", "viewer"))
+        page.until_there("empty")
+        live = {"endpoint": "main", "state": "live", "generation": 5, "sha256": "a" * 64, "task": "classification"}
+        live |= {"classes": ["a", "b"], "engine": "eager", "version": 1, "name": "main", "why": ""}
+        found = {"endpoint": "main", "generation": 5, "task": "classification", "model": live | {"sha256": "a" * 64}}
+        found["predictions"] = [{"id": "1", "top": [{"class": "a", "probability": 0.9}]}]
+        page.value(f"""(() => {{
+            const asked = window.fetch;
+            const told = {{ "/api/events": {{ serving: [{json.dumps(live)}], marks: {{ history: [9] }} }},
+              "/predict/main?top_k=5": {json.dumps(found)} }};
+            window.fetch = async (path, what) => {{
+              if (window.away && path in told) throw new TypeError("away");
+              return path in told ? new Response(JSON.stringify(told[path])) : asked(path, what);
+            }};
+        }})()""")
+        page.until_there("hash")
+        page.value("window.away = true")
+        page.paste(image, "image/png")
+        page.until(attribute("failure", "textContent"), "the server does not answer; it is asked again by itself")
+        page.value("window.away = false")
+        page.until_there("bars")
+        assert not page.has("failure")
+
+
 def test_a_push_that_never_comes_is_repaired_by_asking(open_parts, opened):
     parts = open_parts(max_sockets=0)
     secret = parts.tokens.create("guest", "viewer")
@@ -310,6 +339,28 @@ def test_a_person_does_on_the_page_what_the_store_can_do(api, opened):
     page.until(DEPLOYED, "")
     assert live()["model_id"] is None
     page.until("document.querySelectorAll('[data-testid=history] li').length", lambda count: count >= 12)
+
+
+def test_jobs_that_run_at_the_same_time_have_curves_of_their_own_colours_that_are_named(api, opened):
+    api["operator"].post("/api/jobs", json={"SEED": [1, 2, 3, 4, 5, 6]})
+    for place in range(5):
+        joined = {"name": f"w{place}", "version": "test-version", "machine": "m", "declared": []}
+        worker = api["worker"].post("/api/workers", json=joined).json()
+        job = api["worker"].post(f"/api/workers/{worker['id']}/claim").json()
+        told = [
+            {"seq": step, "kind": "figures", "payload": {"step": step, "val/accuracy": 0.1 * place + 0.1 * step}}
+            for step in (1, 2)
+        ]
+        mine = {"worker": worker["id"], "fence": job["fence"], "events": told}
+        api["worker"].post(f"/api/jobs/{job['id']}/progress", json=mine)
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    looks = """[...document.querySelectorAll('[data-testid=sweep] path.curve')].map((one) => {
+        const { stroke, strokeDasharray } = getComputedStyle(one);
+        return stroke + strokeDasharray;
+    })"""
+    page.until(looks, lambda found: len(found) == len(set(found)) == 5)
+    caption = page.value("document.querySelector('[data-testid=sweep] figcaption').textContent")
+    assert all(f"job {number} " in caption for number in range(1, 6))
 
 
 def test_the_shares_of_masks_are_shown_beside_those_on_the_evaluation_set(api, opened):
