@@ -93,7 +93,7 @@ function verdict({ drifted }) {
 function shares({ shares: found, share_of: of, answers }) {
   if (!found.length || !answers) return null;
   const rows = found.slice(0, MOST).map((one) => el("tr", {}, el("td", { className: "text" }, one.class.split("|").join(", ") || "none of the labels"),
-    el("td", {}, one.share === null ? "–" : percent(one.share)), el("td", {}, one.reference === null ? "–" : percent(one.reference))));
+    el("td", { className: "whole" }, one.share === null ? "–" : percent(one.share)), el("td", { className: "whole" }, one.reference === null ? "–" : percent(one.reference))));
   return el("div", { className: "scroll" }, el("table", { className: "fit" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", className: "text" }, of === "pixels" ? "Share of the pixels" : "Answer"), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "on the evaluation set"))), el("tbody", {}, rows)));
 }
 

@@ -92,6 +92,12 @@ def test_labelled_images_and_those_for_the_pool_stand_in_one_table(live):
     assert [row["known"] for row in (known, unknown, free)] == [True, False, False]
 
 
+@pytest.mark.parametrize("label", ["می\u200cخواهم", "👩\u200d🌾", "x" * 200])
+def test_a_label_may_be_written_as_its_script_needs(live, label):
+    kept = said(live, picture(1), label)
+    assert table(live)[place(kept)]["suggested"] == label
+
+
 def test_said_again_by_the_same_person_the_new_label_counts(live):
     first, again = said(live, picture(1), "a"), said(live, picture(1), "b")
     assert again["id"] == first["id"] and table(live)[place(first)]["label"] == "b"
