@@ -102,6 +102,11 @@ def add_jobs(routes: Routes, queue: Queue) -> None:
         """A running job ends as soon as its worker hears of it."""
         return {"state": queue.cancel(number)}
 
+    @routes.add("POST", "/api/sweeps/{number}/cancel", "operator")
+    def cancel_sweep(number: Key) -> dict[str, int]:
+        """All of its jobs that wait or run."""
+        return {"cancelled": queue.cancel_sweep(number)}
+
     @routes.add("POST", "/api/jobs/{number}/retry", "operator")
     def retry(number: Key) -> dict[str, str]:
         """Of one that failed, was cancelled or is dead."""

@@ -12,10 +12,13 @@ const KIND = { queued: "", running: "busy", succeeded: "good", failed: "bad", de
 const OPEN = ["queued", "running"];
 const CHARTS = 3; // sweeps, from the newest on, whose curves are drawn over one another
 const CURVES = 40; // of one such chart
+const KNOWN = 200; // jobs, the newest, beside all that run
+const LINES = 20; // of a sweep, where a person does not ask for all
 const COLORS = ["first", "second", "third", "fourth"]; // of jobs, in turn; every other turn is dashed
 
 export async function refreshJobs() {
-  jobs = await get("/api/jobs?limit=200");
+  const [newest, running] = await Promise.all([get(`/api/jobs?limit=${KNOWN}`), get("/api/jobs?state=running&limit=200")]);
+  jobs = [...newest, ...running.filter((job) => job.id < newest.at(-1).id)];
   drawJobs();
 }
 
@@ -52,7 +55,8 @@ function makeGroup(group) {
   node.head = el("header", {});
   node.chart = null;
   node.list = el("ul", { className: "list" });
-  node.append(node.head, node.list);
+  node.more = el("div", {});
+  node.append(node.head, node.list, node.more);
   return node;
 }
 
@@ -60,11 +64,24 @@ function updateGroup(node, group) {
   const going = group.jobs.filter((job) => OPEN.includes(job.state));
   const done = group.jobs.length - going.length;
   const name = group.name === "measurements" ? "Measurements of deployed models" : `${group.name[0].toUpperCase()}${group.name.slice(1)} for ${group.jobs[0].endpoint}`;
-  fill(node.head, el("h3", {}, name), el("div", { className: "row" }, el("span", { className: "note" }, `${done} of ${group.jobs.length} done`),
-    going.length > 1 ? button("Cancel all", () => attempt(() => Promise.all(going.map((job) => post(`/api/jobs/${job.id}/cancel`)))), { kind: "small operator", "data-keep": "cancel-all" }) : null));
+  const cut = jobs.length >= KNOWN && group.jobs[0].id === jobs.at(-1).id; // older ones are not here
+  fill(node.head, el("h3", {}, name), el("div", { className: "row" }, el("span", { className: "note" }, cut ? `${done} of the newest ${group.jobs.length} done` : `${done} of ${group.jobs.length} done`),
+    going.length > 1 ? button("Cancel all", (event) => attempt(() => cancelAll(going), event.currentTarget), { kind: "small operator", "data-testid": "cancel-all", "data-keep": "cancel-all" }) : null));
   const differing = differences(group.jobs);
-  keyed(node.list, group.jobs, (job) => job.id, makeJob, (own, job) => updateJob(own, job, differing));
+  const shown = node.whole ? group.jobs : near(group.jobs);
+  keyed(node.list, shown, (job) => job.id, makeJob, (own, job) => updateJob(own, job, differing));
+  const words = node.whole ? "Show fewer" : `Show all ${group.jobs.length}`;
+  fill(node.more, node.whole || shown.length < group.jobs.length ? button(words, () => { node.whole = !node.whole; drawJobs(); }, { kind: "small", "data-testid": "all-jobs", "data-keep": "all-jobs" }) : null);
   if (group.drawn) overlay(node, group.jobs);
+}
+
+const cancelAll = (going) => (going[0].sweep_id === null ? Promise.all(going.map((job) => post(`/api/jobs/${job.id}/cancel`))) : post(`/api/sweeps/${going[0].sweep_id}/cancel`));
+
+// Those around the first that has not ended, all that run, and what is unfolded.
+function near(own) {
+  const next = own.findIndex((job) => OPEN.includes(job.state));
+  const first = Math.max(0, Math.min(next < 0 ? own.length : next - LINES / 2, own.length - LINES));
+  return own.filter((job, place) => (place >= first && place < first + LINES) || job.state === "running" || open.has(job.id));
 }
 
 // All trainings of a sweep over one another, by their figure of merit.

@@ -8,9 +8,14 @@ import { leading, title, written } from "./vocabulary.js";
 export let models = [];
 const open = new Set();
 let ticked = [];
+let whole = false; // whether all lines are shown
+const LINES = 20;
 
-export async function refreshModels() {
-  models = await get("/api/models?limit=200");
+// wanted: the numbers of those that are to be known however old they are.
+export async function refreshModels(wanted) {
+  const newest = await get("/api/models?limit=200");
+  const older = wanted.filter((id) => id < (newest.at(-1)?.id ?? 0));
+  models = [...newest, ...await Promise.all(older.map((id) => get(`/api/models/${id}`)))];
   drawModels();
 }
 
@@ -22,13 +27,16 @@ function drawModels() {
     place.rows = el("tbody", {});
     place.table = el("div", { className: "scroll", tabindex: 0, "aria-label": "models" }, el("table", { data: { testid: "models" } }, place.head, place.rows));
     place.pair = el("div", { className: "body" });
-    place.replaceChildren(place.table, place.pair);
+    place.more = el("div", {});
+    place.replaceChildren(place.table, place.more, place.pair);
   }
   ticked = ticked.filter((id) => models.some((one) => one.id === id));
   const names = columns();
   fill(place.head, el("tr", {}, ["", "Model"].map((word) => el("th", { scope: "col", className: "text" }, word)), ["Hash", "Network"].map((word) => el("th", { scope: "col", className: "text wide" }, word)),
     el("th", { scope: "col", className: "wide" }, "Parameters"), el("th", { scope: "col" }, names.length > 1 ? "Figure" : title(names[0])), el("th", { scope: "col", className: "wide" }, "Made"), el("th", { scope: "col" }, el("span", { className: "unseen" }, "Actions"))));
-  const rows = models.flatMap((one) => (open.has(one.id) ? [{ key: one.id, one }, { key: `more ${one.id}`, one, more: true }] : [{ key: one.id, one }]));
+  const shown = whole ? models : models.filter((one, line) => line < LINES || one.live || open.has(one.id) || ticked.includes(one.id));
+  fill(place.more, whole || shown.length < models.length ? button(whole ? "Show fewer" : `Show all ${models.length}`, () => { whole = !whole; drawModels(); }, { kind: "small", "data-testid": "all-models", "data-keep": "all-models" }) : null);
+  const rows = shown.flatMap((one) => (open.has(one.id) ? [{ key: one.id, one }, { key: `more ${one.id}`, one, more: true }] : [{ key: one.id, one }]));
   keyed(place.rows, rows, (row) => row.key, makeRow, (node, row) => fill(node, ...(row.more ? [el("td", { colspan: 8, className: "text wrap" }, details(row.one))] : cells(row.one, names.length > 1))));
   return show();
 }

@@ -39,7 +39,7 @@ function serial(act) {
 
 const ask = {
   models: serial(async () => {
-    await refreshModels();
+    await refreshModels([...new Set(state.deployments.flatMap((row) => [row.model_id, row.shadow_id, row.canary_id]))].filter((id) => id !== null));
     showModels(models);
     drawHistory(models);
     drawDeployments(state, models, lines);

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from serving.feedback_labels import is_known
+from serving.package import Package
 from tests.serving.conftest import packaged, served
 from tests.serving.monitoring.conftest import answered, register_masks
 from tests.serving.test_server import JOBS, told, until
@@ -184,6 +185,19 @@ def test_a_correction_is_given_in_the_words_of_the_task(api, opened, task):
         assert is_known(task, classes, sent)
 
 
+def test_long_names_of_classes_are_seen_whole_where_an_answer_is_corrected(api, opened):
+    page = opened(api.address, api.secrets["viewer"], width=360, height=740)
+    page.until_there("empty")
+    cut = page.value("""(async () => {
+        const { correction } = await import("/pages/correction.js");
+        const classes = ["a ".repeat(100), "b".repeat(200)];
+        const found = { top: [{ class: "c" }] };
+        document.body.append(correction({ task: "classification", classes, found }, () => {}));
+        return document.querySelector(".chips").scrollWidth - document.querySelector(".chips").clientWidth;
+    })()""")
+    assert cut <= 0
+
+
 def test_inline_scripts_and_styles_would_not_run(api, opened, browser):
     page = opened(api.address, api.secrets["viewer"])
     page.until_there("empty")
@@ -229,8 +243,6 @@ def test_a_server_that_goes_is_shown_and_what_happened_meanwhile_too_when_it_is_
 
 
 def _package(parts):
-    from serving.package import Package
-
     return Package.model_validate(packaged(parts, 0.5))
 
 
@@ -413,6 +425,33 @@ def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
     page.until(states, ["cancelled", "queued"])
     page.click("retry")
     page.until(states, ["queued", "queued"])
+
+
+def test_of_many_jobs_and_models_those_that_run_and_are_live_are_seen_however_old(api, opened):
+    api["operator"].post("/api/jobs", json={"SEED": list(range(1, 16)), "EPOCHS": list(range(1, 16))})
+    joined = {"name": "w", "version": "test-version", "machine": "m", "declared": []}
+    worker = api["worker"].post("/api/workers", json=joined).json()
+    job = api["worker"].post(f"/api/workers/{worker['id']}/claim").json()
+    mine = {"worker": worker["id"], "fence": job["fence"]}
+    figures = {"seq": 1, "kind": "figures", "payload": {"step": 1, "val/accuracy": 0.5}}
+    api["worker"].post(f"/api/jobs/{job['id']}/progress", json=mine | {"events": [figures]})
+    for seed in range(205):
+        api.parts.completion.register(Package(**packaged(api.parts, 0.9 - seed / 1000, seed)), "a test")
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.until(DEPLOYED, lambda found: found)
+    page.until("document.querySelector('[data-testid=deployment] .facts')?.textContent", lambda said: "main 1" in said)
+    page.until(f"document.querySelector('[data-job=\"{job['id']}\"]').dataset.state", "running")
+    lines = "document.querySelectorAll('[data-testid={}]').length"
+    assert (page.value(lines.format("job")), page.value(lines.format("model"))) == (20, 21)
+    page.click("all-jobs")
+    page.click("all-models")
+    page.until(lines.format("job"), 201)
+    page.until(lines.format("model"), 201)
+    page.click("cancel-all")
+    until(
+        lambda: {one["state"] for one in api["viewer"].get("/api/jobs?limit=1000").json()} == {"cancelled", "running"}
+    )
+    assert api["viewer"].get(f"/api/jobs/{job['id']}").json()["cancel_requested"]
 
 
 def test_who_may_only_look_is_offered_nothing_else(api, opened):
