@@ -34,7 +34,7 @@ export const tag = (words, kind = "") => el("span", { className: `tag ${kind}`.t
 
 // The first twelve signs; a click copies all of them.
 export function hash(whole) {
-  const shown = el("button", { type: "button", className: "copy hash", title: `${whole} — click to copy`, "aria-label": `copy ${whole}`, data: { hash: whole } }, whole.slice(0, 12), icon("M9 9h11v11H9z", "M5 15H4V4h11v1"));
+  const shown = el("button", { type: "button", className: "copy hash", title: `${whole} — click to copy`, "aria-label": `copy the hash ${whole.slice(0, 12)}`, data: { hash: whole } }, whole.slice(0, 12), icon("M9 9h11v11H9z", "M5 15H4V4h11v1"));
   shown.addEventListener("click", async (event) => {
     event.stopPropagation();
     try {

@@ -32,7 +32,7 @@ function drawModels() {
   }
   ticked = ticked.filter((id) => models.some((one) => one.id === id));
   const names = columns();
-  fill(place.head, el("tr", {}, ["", "Model"].map((word) => el("th", { scope: "col", className: "text" }, word)), ["Hash", "Network"].map((word) => el("th", { scope: "col", className: "text wide" }, word)),
+  fill(place.head, el("tr", {}, el("th", { scope: "col", className: "text" }, el("span", { className: "unseen" }, "Compare")), el("th", { scope: "col", className: "text" }, "Model"), ["Hash", "Network"].map((word) => el("th", { scope: "col", className: "text wide" }, word)),
     el("th", { scope: "col", className: "wide" }, "Parameters"), el("th", { scope: "col" }, names.length > 1 ? "Figure" : title(names[0])), el("th", { scope: "col", className: "wide" }, "Made"), el("th", { scope: "col" }, el("span", { className: "unseen" }, "Actions"))));
   const shown = whole ? models : models.filter((one, line) => line < LINES || one.live || open.has(one.id) || ticked.includes(one.id));
   fill(place.more, whole || shown.length < models.length ? button(whole ? "Show fewer" : `Show all ${models.length}`, () => { whole = !whole; drawModels(); }, { kind: "small", "data-testid": "all-models", "data-keep": "all-models" }) : null);
@@ -60,7 +60,7 @@ function cells(model, named) {
     el("td", { className: "wide" }, amount(model.parameters)),
     el("td", {}, written(figure, figuresOf(model)[figure]), named ? el("small", {}, title(figure)) : null),
     el("td", { className: "wide" }, when(model.created)),
-    el("td", {}, model.live || model.pruned ? "" : button("Set live", (event) => attempt(() => deploy(model, "live"), event.currentTarget), { kind: "small operator", "data-testid": "deploy", "data-keep": `deploy-${model.id}` })),
+    el("td", {}, model.live || model.pruned ? "" : button("Set live", (event) => attempt(() => deploy(model, "live"), event.currentTarget), { kind: "small operator", "aria-label": `Set live: ${model.name} ${model.version}`, "data-testid": "deploy", "data-keep": `deploy-${model.id}` })),
   ];
 }
 

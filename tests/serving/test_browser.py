@@ -427,6 +427,18 @@ def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
     page.until(states, ["queued", "queued"])
 
 
+def test_what_is_heard_of_a_button_says_what_it_is_for(api, opened):
+    api["operator"].post("/api/jobs", json={"SEED": [1, 2]})
+    for seed in (1, 2, 3):
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.5 - seed / 10, seed))
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.until("document.querySelectorAll('[data-testid=job], [data-testid=model]').length", 5)
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    heard = [node["name"]["value"] for node in nodes if node["role"]["value"] == "button" and not node["ignored"]]
+    assert {"job 1", "Cancel: job 1", "First: job 2", "Set live: main 2", "Set live: main 3"} <= set(heard)
+    assert max(map(len, heard)) < 80  # no whole hash
+
+
 def test_of_many_jobs_and_models_those_that_run_and_are_live_are_seen_however_old(api, opened):
     api["operator"].post("/api/jobs", json={"SEED": list(range(1, 16)), "EPOCHS": list(range(1, 16))})
     joined = {"name": "w", "version": "test-version", "machine": "m", "declared": []}
