@@ -122,6 +122,7 @@ def _serve(
     """The process: what native code prints goes to a file, whose last line may tell why it died."""
     die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not by the parent's handler
     descriptor = os.open(said, os.O_WRONLY | os.O_APPEND)
     sys.stdout.flush()
     for stream in (1, 2):

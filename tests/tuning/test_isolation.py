@@ -142,3 +142,12 @@ def until(condition):
             return
         time.sleep(0.02)
     raise AssertionError("it never came to that")
+
+
+def test_the_parents_handlers_are_not_the_childs():
+    former = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        ((_, answer),) = isolated(signal.getsignal, [signal.SIGTERM], ENOUGH)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert answer == signal.SIG_DFL
