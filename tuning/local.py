@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection, wait
 from tuning.interruption import SearchInterrupted
 from tuning.orders import MOST_DEATHS, Ending, Order, dead
 from tuning.study import Study
-from utils.build import ROOT
-from utils.loading import loading
+from utils.loading import loading, python_path
 
 Worker = Connection  # an order goes there; from there come an epoch and its figures, which are answered, or an ending
 
@@ -92,10 +91,9 @@ def _workers(study: Study) -> Iterator[list[Worker]]:
     pairs = [Pipe() for _ in range(min(study.settings.at_once, study.wanted))]
     theirs = [one.fileno() for _, one in pairs]
     threads = {"OMP_NUM_THREADS": str(max(1, int(study.settings.cpus_per_trial)))}
-    path = {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
     process = subprocess.Popen(
         [sys.executable, "-m", "tuning.local_worker", str(os.getpid()), *map(str, theirs)],
-        env=threads | os.environ | path, pass_fds=theirs, start_new_session=True,
+        env=threads | os.environ | {"PYTHONPATH": python_path()}, pass_fds=theirs, start_new_session=True,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -123,6 +121,7 @@ def _gpus_seen(worker: Worker) -> int:
 def _load_the_report() -> None:
     """What the search's page needs, while the workers load torch."""
     with loading():
+        import matplotlib.backends.backend_agg  # noqa: F401
         import sklearn.ensemble  # noqa: F401
 
 

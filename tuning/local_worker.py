@@ -8,7 +8,6 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tuning.orders import Ending, Order
 from utils.lifetime import die_with
 from utils.loading import loading
 from utils.log import to_terminal
@@ -28,9 +27,7 @@ def work(asked: "Connection[Any, Any]") -> None:
         return bool(asked.recv())
 
     while True:
-        order: Order = asked.recv()
-        ending: Ending = run_trial(order, report)
-        asked.send(ending)
+        asked.send(run_trial(asked.recv(), report))
 
 
 def main(parent: int, descriptors: list[int]) -> None:

@@ -10,6 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from utils.build import ROOT
+
+
+def python_path() -> str:
+    """PYTHONPATH with this project in front, for processes that are started."""
+    former = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([str(ROOT), *(part for part in former if part and part != str(ROOT))])
+
 
 @contextmanager
 def loading() -> Iterator[None]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from utils.build import ROOT
+from utils.loading import python_path
 
 PATIENCE_S = 5.0
 SMALL = {"object_store_memory": 200 * 2**20}  # where orders and figures alone go through Ray's shared memory
@@ -76,7 +77,7 @@ def _start(token: bool, own: Mapping[str, Any]) -> None:
     """On this machine alone, not on whatever cluster runs here by chance."""
     import ray
 
-    os.environ["PYTHONPATH"] = _path()  # its workers inherit it
+    os.environ["PYTHONPATH"] = python_path()  # its workers inherit it
     if not token:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # all of it listens on this machine alone
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # a process per core, which no search has a use for
@@ -88,7 +89,7 @@ def _join(address: str, key: str, sends_code: bool, environment: Mapping[str, st
 
     refuse_silence(address, key)
     code = {"working_dir": str(ROOT), "excludes": NOT_SENT} if sends_code else {}
-    path = {} if sends_code else {"PYTHONPATH": _path()}
+    path = {} if sends_code else {"PYTHONPATH": python_path()}
     try:
         ray.init(address, runtime_env={"env_vars": {**environment, **path}, **code}, **_quiet())
     except ConnectionError as error:
@@ -111,12 +112,6 @@ def _unanswered(address: str, key: str, why: str) -> str:
         f"{key}={address}: no Ray cluster answers there{why}; start one with `ray start --head`, "
         "or leave the address out"
     )
-
-
-def _path() -> str:
-    """PYTHONPATH with this project in front."""
-    former = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join([str(ROOT), *(part for part in former if part and part != str(ROOT))])
 
 
 def _on_sigterm(handler: Any) -> None:

@@ -89,6 +89,5 @@ def test_sigterm_ends_all_of_them(study):
 def test_processes_that_die_as_they_begin_are_told(study, monkeypatch, tmp_path):
     (tmp_path / "torch.py").write_text("raise SystemExit(1)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(local, "ROOT", tmp_path)
     with pytest.raises(ValueError, match=r"tune\.at_once: a process died as it loaded torch"):
         local.search(study())
