@@ -21,6 +21,7 @@ from tuning.auto_model_settings import of_model_search
 from tuning.automatic_settings import of_automatic
 from tuning.checks import check, check_line
 from tuning.interruption import interrupted, trials_of
+from tuning.pool import Pool, pool_of
 from tuning.problem import Problem
 from utils.build import build
 from utils.configuration import command, composed, overridden, plain
@@ -38,13 +39,13 @@ NOT_STORED = ("resume_full_training", "reproduce", "logs", "run_name", "force")
 def main(cfg: DictConfig) -> None:
     """One run, from the command line to the closing table."""
     config = checked(plain(cfg))
-    problem = searched_for(config)
+    problem, pool = searched_for(config)
     begun = (interrupted(problem) if problem else unfinished(config)) or start(config, run_settings(config), override)
     to_terminal()
     to_file(begun.run.folder / "log.txt")
     with leaving(begun.run):
         require_store(begun.config)
-        best = searched(begun, problem) if problem else begun
+        best = searched(begun, problem, pool) if problem else begun
         if best is not None:
             finish(best, trained(best, problem))
 
@@ -56,10 +57,16 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def searched_for(config: dict[str, Any]) -> Problem | None:
-    """What trainer.tune=True searches, checked; None where it is not asked, or another rank did so."""
-    asked = config["trainer"]["tune"] and not is_further_rank()
-    return Problem(config, choices(), compose).check() if asked else None
+def searched_for(config: dict[str, Any]) -> tuple[Problem | None, Pool | None]:
+    """What trainer.tune=True searches, checked, and processes for it, which load torch meanwhile.
+
+    Nothing where it is not asked, or another rank did so.
+    """
+    if not config["trainer"]["tune"] or is_further_rank():
+        return None, None
+    problem = Problem(config, choices(), compose)
+    pool = pool_of(problem.settings)
+    return problem.check(), pool
 
 
 def choices() -> dict[str, str]:
@@ -127,12 +134,12 @@ def require_store(config: dict[str, Any]) -> None:
         build(node).check()
 
 
-def searched(begun: Start, problem: Problem) -> Start | None:
+def searched(begun: Start, problem: Problem, pool: Pool | None) -> Start | None:
     """The best configuration that a search finds, to be trained in full; None where tune.final=false."""
     with loading():
         from tuning.search import best_of
 
-    return best_of(problem, begun.run)
+    return best_of(problem, begun.run, pool)
 
 
 def override(stored: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Searching: how many trials a minute, and how good what is found, against Ray Tune as it comes and plain Optuna.
 
-    python -m benchmarks.tuning speed [--trials 16] [--epochs 4]    four whole commands, one after the other
+    python -m benchmarks.tuning speed [--trials 16] [--epochs 4]    four whole commands in turn, in three rounds
     python -m benchmarks.tuning quality [--seeds 12] [--epochs 432] on a table of networks, equal epochs for all
 
 speed: on the digits, the same small network, searcher, scheduler and space for all; a command's time is all of it,
@@ -19,8 +19,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 import psutil
@@ -44,20 +45,32 @@ def main() -> None:
     fast = actions.add_parser("speed")
     fast.add_argument("--trials", type=int, default=16)
     fast.add_argument("--epochs", type=int, default=4)
+    fast.add_argument("--repeats", type=int, default=3)
     good = actions.add_parser("quality")
     good.add_argument("--seeds", type=int, default=12)
     good.add_argument("--first", type=int, default=0, help="the first seed")
     good.add_argument("--epochs", type=int, default=432, help="that each search may train in all")
     asked = parser.parse_args()
     if asked.action == "speed":
-        kept = speed(asked.trials, asked.epochs)
+        kept = speed(asked.trials, asked.epochs, asked.repeats)
     else:
         kept = quality(range(asked.first, asked.first + asked.seeds), asked.epochs)
     sys.exit(0 if kept else 1)
 
 
-def speed(trials: int, epochs: int) -> bool:
-    """Prints trials per minute of all three, and the ratios."""
+def speed(trials: int, epochs: int, repeats: int) -> bool:
+    """Prints trials per minute of all four, and the ratios, by the medians of so many rounds."""
+    rounds = [_round(trials, epochs) for _ in range(repeats)]
+    taken = {
+        name: (median(one[name][0] for one in rounds), median(one[name][1] for one in rounds)) for name in rounds[0]
+    }
+    for name, (wall, cpu) in taken.items():
+        print(f"{name:20} {trials / wall * 60:7.1f} trials/min  {wall:7.1f} s  {cpu:7.1f} CPU-s")
+    return _told(taken, 0, "wall") & _told(taken, 1, "CPU")
+
+
+def _round(trials: int, epochs: int) -> dict[str, tuple[float, float]]:
+    """Wall and CPU-seconds of each, one after the other."""
     with tempfile.TemporaryDirectory(prefix="tuning_") as place:
         cache, logs = f"datamodule.cache_dir={place}/cache", f"logs={place}/logs"
         own = [sys.executable, "train.py", "trainer.tune=True", "tune.final=false", f"tune.trials={trials}",
@@ -73,10 +86,8 @@ def speed(trials: int, epochs: int) -> bool:
             "local, one by one": timed([*own, "tune.backend=local", "run_name=local"]),
         }
         counted = {name: _epochs(Path(place) / "logs" / "default" / name) for name in ("beside", "ray", "local")}
-    for name, (wall, cpu) in taken.items():
-        print(f"{name:20} {trials / wall * 60:7.1f} trials/min  {wall:7.1f} s  {cpu:7.1f} CPU-s")
     print(f"epochs: {counted}")
-    return _told(taken, 0, "wall") & _told(taken, 1, "CPU")
+    return taken
 
 
 def _told(taken: dict[str, tuple[float, float]], which: int, unit: str) -> bool:
@@ -102,12 +113,14 @@ def timed(command: list[str]) -> tuple[float, float]:
         process = subprocess.Popen(command, cwd=PROJECT, env=limits, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
             _look(process.pid, seen)
-            time.sleep(0.3)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.3)
+        wall = time.monotonic() - started
         output.seek(0)
         told = output.read()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{told[-3000:]}")
-    wall, cpu = time.monotonic() - started, sum(seen.values())
+    cpu = sum(seen.values())
     print(f"{told.rstrip().splitlines()[-1]} ({wall:.1f} s, {cpu:.1f} CPU-s)", flush=True)
     return wall, cpu
 

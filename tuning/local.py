@@ -3,23 +3,19 @@
 One after the other in this process, or `tune.at_once` of them side by side in processes that load torch once.
 """
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from tuning.interruption import SearchInterrupted
 from tuning.orders import MOST_DEATHS, Ending, Order, dead
+from tuning.pool import Pool, Worker
+from tuning.results import load_the_page
 from tuning.study import Study
-from utils.loading import loading, python_path
-
-Worker = Connection  # an order goes there; from there come an epoch and its figures, which are answered, or an ending
+from utils.loading import loading
 
 
 def search(study: Study) -> None:
@@ -44,10 +40,13 @@ def _one_by_one(study: Study) -> None:
 
 def _side_by_side(study: Study) -> None:
     """A trial whose process dies begins again in another one; where all have died there are new ones."""
-    again, deaths = list[Order](), Counter[int]()
+    again, deaths, ahead = list[Order](), Counter[int](), study.pool
     while again or not study.is_over:
-        with _workers(study) as idle:
-            for order in _left_by_the_dead(study, idle, again):
+        with ahead or Pool(study.settings) as pool:
+            ahead = None
+            load_the_page()
+            study.gpus = _gpus(study, pool.gpus_seen())
+            for order in _left_by_the_dead(study, list(pool.workers), again):
                 deaths[order.number] += 1
                 if deaths[order.number] > MOST_DEATHS:
                     study.end(order.number, dead())
@@ -83,46 +82,6 @@ def _left_by_the_dead(study: Study, idle: list[Worker], again: list[Order]) -> I
                 answer = study.report(busy[worker].number, *said)
                 with suppress(BrokenPipeError):  # that it has died is heard next
                     worker.send(answer)
-
-
-@contextmanager
-def _workers(study: Study) -> Iterator[list[Worker]]:
-    """Connections to as many processes as are wanted, which wait for orders; afterwards they are gone."""
-    pairs = [Pipe() for _ in range(min(study.settings.at_once, study.wanted))]
-    theirs = [one.fileno() for _, one in pairs]
-    threads = {"OMP_NUM_THREADS": str(max(1, int(study.settings.cpus_per_trial)))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tuning.local_worker", str(os.getpid()), *map(str, theirs)],
-        env=threads | os.environ | {"PYTHONPATH": python_path()}, pass_fds=theirs, start_new_session=True,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _, their in pairs:
-            their.close()
-        _load_the_report()
-        study.gpus = _gpus(study, min(_gpus_seen(own) for own, _ in pairs))
-        yield [own for own, _ in pairs]
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for own, _ in pairs:
-            own.close()
-
-
-def _gpus_seen(worker: Worker) -> int:
-    """The first that a process says. Raises ValueError where it died before."""
-    try:
-        return int(worker.recv())
-    except (EOFError, OSError) as error:
-        raise ValueError("tune.at_once: a process died as it loaded torch: use fewer, or 1") from error
-
-
-def _load_the_report() -> None:
-    """What the search's page needs, while the workers load torch."""
-    with loading():
-        import matplotlib.backends.backend_agg  # noqa: F401
-        import sklearn.ensemble  # noqa: F401
 
 
 @contextmanager

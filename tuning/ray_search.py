@@ -6,6 +6,7 @@ trial stops is the study's, as with the other backend; Ray's own searchers tell 
 
 import logging
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from tuning.orders import MOST_DEATHS
 from tuning.ray_population import Population
 from tuning.ray_roles import Asking, Telling, config_of
 from tuning.ray_worker import trainable
+from tuning.results import load_the_page
 from tuning.settings import TuneSettings
 from tuning.study import Study
 from utils import ray_session
@@ -49,6 +51,7 @@ def search(study: Study) -> None:
 
 
 def _run(study: Study) -> None:
+    threading.Thread(target=load_the_page, daemon=True).start()  # Ray's own processes start meanwhile
     with connected(study.settings), storage(study) as place:
         resources = resources_of(study)
         at_once = _at_once(resources)

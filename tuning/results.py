@@ -20,6 +20,7 @@ from tuning.space import overrides
 from tuning.study import Study
 from tuning.table import spelt, values_told
 from utils.files import as_yaml, write_whole
+from utils.loading import loading
 from utils.report import Cell, Charts, Column, Facts, Section, Stat, Stats, Table, number_told, write_report
 
 HEADINGS = ("trial", "state", "epochs", "seconds")
@@ -32,6 +33,13 @@ def write_results(study: Study) -> None:
     write_whole(study.place / "params.json", json.dumps(best, indent=1, allow_nan=False))
     write_whole(study.place / "params.yaml", as_yaml(best))
     write_report(study.place / "report", f"Search {study.place.parent.name}", sections_of(study))
+
+
+def load_the_page() -> None:
+    """Imports what the page of a search needs: a backend does so while its workers load torch."""
+    with loading():
+        import matplotlib.backends.backend_agg  # noqa: F401
+        import sklearn.ensemble  # noqa: F401
 
 
 def trials_csv(study: Study) -> str:

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 
 from models.run import Run
 from models.start import Start
 from tuning.interruption import mark, place
+from tuning.pool import Pool
 from tuning.problem import Problem
 from tuning.results import write_results
 from tuning.study import Study
@@ -20,13 +22,15 @@ log = logging.getLogger(__name__)
 BACKENDS = {"ray": ("tuning.ray_search", "ray[tune]"), "local": ("tuning.local", "optuna")}
 
 
-def best_of(problem: Problem, run: Run) -> Start | None:
+def best_of(problem: Problem, run: Run, pool: Pool | None = None) -> Start | None:
     """Searches, or goes on with it; answers the best as a run to be trained, None where tune.final=false.
 
-    Raises ValueError where nothing was found, with the first reason.
+    pool: of the local backend, where it was begun ahead; it is ended. Raises ValueError where nothing was found, with
+    the first reason.
     """
     mark(problem, run, done=False)
-    study = _searched(problem, run)
+    with pool or nullcontext():
+        study = _searched(problem, run, pool)
     try:
         study.require_found()
     except ValueError:
@@ -52,9 +56,10 @@ def _told(study: Study, run: Run) -> Start | None:
     return Start(run, problem.of_best(best.values))
 
 
-def _searched(problem: Problem, run: Run) -> Study:
+def _searched(problem: Problem, run: Run, pool: Pool | None) -> Study:
     with shown() as watch:
         study = Study(problem, place(run), watch)
+        study.pool = pool
         if study.ended:
             log.info("going on with %d of %d trials done: %s", len(study.ended), study.wanted, place(run))
         if study.left_out:

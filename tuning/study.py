@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuning.orders import Ending, Order
+from tuning.pool import Pool
 from tuning.problem import Problem
 from tuning.records import Journal, Trial
 from tuning.searcher import Searcher
@@ -32,6 +33,7 @@ class Study:
         self.broken = ""  # why the search makes no sense, once that is known
         self.began = time.time() - max((trial.elapsed for trial in self.ended), default=0.0)
         self.gpus = 0.0  # of a trial, as the backend finds them
+        self.pool: Pool | None = None  # for tune.backend=local, where it was begun ahead
         self._started: dict[int, float] = {}
 
     def _rule(self) -> Stopping:

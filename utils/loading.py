@@ -2,15 +2,20 @@
 
 import atexit
 import gc
+import importlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import Any, NoReturn
 
 from utils.build import ROOT
+
+SIGNAL = "scipy.signal"
 
 
 def python_path() -> str:
@@ -28,6 +33,8 @@ def loading() -> Iterator[None]:
     """
     running, loaded = gc.isenabled(), len(sys.modules)
     gc.disable()
+    if "torchmetrics" not in sys.modules and SIGNAL not in sys.modules:
+        sys.modules[SIGNAL] = _Signal()
     try:
         yield
     finally:
@@ -35,6 +42,35 @@ def loading() -> Iterator[None]:
             gc.freeze()
         if running:
             gc.enable()
+
+
+class _Signal(ModuleType):
+    """In place of scipy.signal until something of it is used.
+
+    torchmetrics imports it to give it one name, for a package that is not here; with what it brings along that is a
+    sixth of the time until a training begins.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SIGNAL)
+        scipy = PathFinder.find_spec("scipy")
+        self.__spec__ = PathFinder.find_spec(SIGNAL, scipy.submodule_search_locations) if scipy else None
+        self.__file__ = self.__spec__.origin if self.__spec__ else None
+        self.__path__ = (self.__spec__.submodule_search_locations if self.__spec__ else None) or []
+
+    @staticmethod
+    def hamming(*arguments: Any, **options: Any) -> Any:
+        """The name that torchmetrics would give."""
+        from scipy.signal.windows import hamming
+
+        return hamming(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(SIGNAL) is self:
+            del sys.modules[SIGNAL]
+        loaded = importlib.import_module(SIGNAL)
+        vars(loaded).setdefault("hamming", self.hamming)
+        return getattr(loaded, name)
 
 
 def whole(work: Callable[[], None]) -> NoReturn:

@@ -1,5 +1,6 @@
 """The one way to Ray: a cluster that is named, or a Ray of this process's own, quiet and without files of its own."""
 
+import importlib
 import logging
 import os
 import signal
@@ -81,7 +82,23 @@ def _start(token: bool, own: Mapping[str, Any]) -> None:
     if not token:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # all of it listens on this machine alone
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # a process per core, which no search has a use for
-    ray.init("local", include_dashboard=False, **_quiet(), **own)
+    with _by_itself():
+        ray.init("local", include_dashboard=False, **_quiet(), **own)
+
+
+@contextmanager
+def _by_itself() -> Iterator[None]:
+    """Neither the process that asks a cloud for machines, whose end takes a second, nor the one that reads logs.
+
+    `ray.init` does not hand these two on to the one who starts them.
+    """
+    parameter: Any = importlib.import_module("ray._private.parameter")
+    former = parameter.RayParams
+    parameter.RayParams = partial(former, no_monitor=True, include_log_monitor=False)
+    try:
+        yield
+    finally:
+        parameter.RayParams = former
 
 
 def _join(address: str, key: str, sends_code: bool, environment: Mapping[str, str]) -> None:

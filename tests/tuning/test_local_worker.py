@@ -8,6 +8,7 @@ import pytest
 
 from models.interruption import Interrupted
 from tuning import local
+from tuning.pool import pool_of
 from tuning.records import Journal
 from tuning.study import Study
 
@@ -73,6 +74,17 @@ def test_a_trial_whose_process_always_dies_is_given_up_and_the_search_goes_on(st
     assert {trial.state for trial in searched.trials[:2]} == {"failed"}
     assert "its worker died" in searched.trials[0].error
     assert searched.trials[2].state in ("complete", "stopped")
+
+
+def test_processes_begun_ahead_are_those_that_train_and_end_with_the_search(study):
+    seen, before = set[int](), [one.pid for one in psutil.Process().children()]
+    searched = study("tune.trials=2", watch=lambda study: seen.update(one.pid for one in workers()))
+    with pool_of(searched.settings) as pool:
+        (ahead,) = [one for one in psutil.Process().children() if one.pid not in before]
+        searched.pool = pool
+        local.search(searched)
+    assert [trial.state for trial in searched.trials] == ["complete"] * 2
+    assert len(seen) == 2 and not ahead.is_running() and not workers()
 
 
 def test_sigterm_ends_all_of_them(study):

@@ -33,6 +33,12 @@ def workers() -> list[psutil.Process]:
     return [one for one in tree if one.is_running() and "ImplicitFunc" in " ".join(one.cmdline())]
 
 
+def test_a_ray_of_its_own_starts_nothing_that_a_search_has_no_use_for():
+    tree = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)]
+    assert any("raylet" in one for one in tree)
+    assert not [one for one in tree if "autoscaler" in one or "log_monitor" in one or "ray::IDLE" in one]
+
+
 @pytest.mark.soak
 def test_workers_are_used_again_and_stopped_trials_are_pruned_with_their_values(problem, tmp_path):
     seen = set()

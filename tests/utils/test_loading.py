@@ -34,6 +34,20 @@ leave(3)
 """
 
 
+SIGNAL = """
+import sys
+from utils.loading import loading
+with loading():
+    import torchmetrics.functional.audio
+print("scipy.stats" in sys.modules)
+import scipy
+from scipy.signal.windows import hann
+from scipy.signal import find_peaks, windows
+print(find_peaks([0, 1, 0])[0].tolist(), windows is scipy.signal.windows, windows.hann is hann)
+print(scipy.signal is sys.modules["scipy.signal"], round(float(scipy.signal.hamming(3)[0]), 2))
+"""
+
+
 @pytest.fixture
 def collector():
     """As it was afterwards."""
@@ -61,6 +75,11 @@ def test_an_import_that_fails_leaves_the_collector_running(collector):
     with pytest.raises(ModuleNotFoundError), loading():
         import nowhere.to_be_found  # noqa: F401
     assert gc.isenabled()
+
+
+def test_what_torchmetrics_alone_asks_for_is_loaded_when_it_is_used():
+    ended = subprocess.run([sys.executable, "-c", SIGNAL], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.splitlines() == ["False", "[1] True True", "True 0.08"], ended.stderr
 
 
 def test_a_process_leaves_with_all_said_and_done_but_frees_nothing():
