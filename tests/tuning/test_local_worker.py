@@ -25,8 +25,14 @@ def study(problem, tmp_path):
 
 def workers() -> list[psutil.Process]:
     """The processes that train, not the one that they are forked from."""
-    return [one for one in psutil.Process().children(recursive=True) if "tuning.local_worker" in " ".join(one.cmdline())
-            and "tuning.local_worker" in " ".join(one.parent().cmdline())]  # fmt: skip
+    return [one for one in psutil.Process().children(recursive=True) if trains(one)]
+
+
+def trains(one: psutil.Process) -> bool:
+    try:
+        return all("tuning.local_worker" in " ".join(other.cmdline()) for other in (one, one.parent()))
+    except psutil.ZombieProcess:  # it was killed a moment ago
+        return False
 
 
 def test_trials_run_side_by_side_and_leave_what_they_leave_in_one_process(study):
@@ -83,7 +89,7 @@ def test_processes_begun_ahead_are_those_that_train_and_end_with_the_search(stud
         (ahead,) = [one for one in psutil.Process().children() if one.pid not in before]
         searched.pool = pool
         local.search(searched)
-    assert [trial.state for trial in searched.trials] == ["complete"] * 2
+    assert {trial.state for trial in searched.trials} <= {"complete", "stopped"}
     assert len(seen) == 2 and not ahead.is_running() and not workers()
 
 
