@@ -13,6 +13,7 @@ from datamodule.batches import Batch, Batches, BatchLoader, MaskBatches, batch_l
 from datamodule.cache import open_store, without_bad
 from datamodule.checks import Skipped, check_classes, settle
 from datamodule.inventory import Inventory, Rows
+from datamodule.partition import thin
 from datamodule.preprocessing import Fit, Preprocessing, Squash
 from datamodule.randomness import Draws, Floats
 from datamodule.sampling import EVALUATION, Chosen, EvaluationBatches, Position, TrainingBatches, class_weights
@@ -179,9 +180,19 @@ class ImageData(DataSettings, LightningDataModule):
         """Shuffled by (seed, epoch), from where the trainer stands."""
         return self.training_loader(self._position)
 
-    def training_loader(self, position: Position) -> BatchLoader:
-        """The same from a place of one's own. position: batches of an epoch → epoch, batches of it already done."""
-        return self._loader("train", self._training_store, self._training_batches(*self._place(), position))
+    def training_loader(self, position: Position, rows: Rows | None = None) -> BatchLoader:
+        """The same from a place of one's own. position: batches of an epoch → epoch, batches of it already done.
+
+        rows: those of the training images that are drawn, all by default.
+        """
+        return self._loader("train", self._training_store, self._training_batches(*self._place(), position, rows))
+
+    def training_share(self, share: float) -> Rows:
+        """Rows of a share of the training images, the same of each class; a smaller one lies within a larger one."""
+        rows = self.inventory.rows("train")
+        train = self.inventory.take(rows)
+        strata = self.targets.strata(train)
+        return rows[thin(replace(train, label=strata), max(round(share * len(rows)), len(set(strata))), self.salt)]
 
     def val_dataloader(self) -> BatchLoader:
         return self.rows_dataloader(self.inventory.rows("val"), "val")
@@ -197,16 +208,18 @@ class ImageData(DataSettings, LightningDataModule):
         size = self.eval_batch_size or self.batch_size
         return self._loader(name, store, EvaluationBatches(rows, size, *self._place()))
 
-    def steps_per_epoch(self, world_size: int = 1) -> int:
-        """Batches of an epoch of training on so many processes."""
-        return len(self._training_batches(0, world_size))
+    def steps_per_epoch(self, world_size: int = 1, rows: Rows | None = None) -> int:
+        """Batches of an epoch of training on so many processes. rows: as of `training_loader`."""
+        return len(self._training_batches(0, world_size, rows=rows))
 
     def sample_weights(self, rows: Rows) -> Floats | None:
         """How often each row is drawn relative to the others, (n,); None where each comes once an epoch."""
         return class_weights(self.inventory.codes()[rows], self.power) if self.weighted_sampling else None
 
-    def _training_batches(self, rank: int, world: int, position: Position | None = None) -> TrainingBatches:
-        rows, start = self.inventory.rows("train"), position or self._position
+    def _training_batches(
+        self, rank: int, world: int, position: Position | None = None, rows: Rows | None = None
+    ) -> TrainingBatches:
+        rows, start = self.inventory.rows("train") if rows is None else rows, position or self._position
         left_out = lambda: self.left_out  # noqa: E731  # as it is when an epoch starts
         return TrainingBatches(
             rows, self.batch_size, self.seed, start, rank, world, self.sample_weights(rows), left_out

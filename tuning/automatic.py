@@ -155,11 +155,16 @@ class Automatic:
     def _augmentation(self, best: Candidate) -> Candidate:
         if self.fixed & {"datamodule/augment", "datamodule.augment"}:
             return best
+        if self.clock.left < end_s(best, self.clock):
+            self._say("augmentation", "as it is", "no time to compare it with others")
+            return best
         names = worth_trying(self.wanted.augmentations, epochs_of(best))
         found = [Candidate(name, [*best.overrides, f"datamodule/augment={name}"]) for name in names]
         for one in found:
             self.contest.vary(one, best)
-        chosen = self.contest.best_of([one for one in found if not one.refused], self.wanted.augmentations_share)
+        chosen = self.contest.best_of(
+            [one for one in found if not one.refused], self.wanted.augmentations_share, scaled=True
+        )
         self._say("augmentation", chosen.name, told_beside(chosen, found))
         return chosen
 
@@ -214,9 +219,6 @@ def enough_s(spent_s: float, report_s: float, wanted: AutomaticSettings) -> floa
 
 
 def worth_trying(augmentations: Sequence[str], epochs: float) -> Sequence[str]:
-    """Those that pay in so many epochs; all where none would be left.
-
-    They are compared by trainings that are far shorter, which always speak for less of it.
-    """
+    """Those that pay in so many epochs; all where none would be left."""
     idle = NEVER_ENOUGH if epochs >= ENOUGH_FOR_STRONG else SLOW_TO_PAY
     return [name for name in augmentations if name not in idle] or augmentations

@@ -28,6 +28,7 @@ class Candidate:
     judged_s: float = 0.0  # what it takes to judge an image
     loss: float = math.inf
     steps: int = 0  # after which it had that loss: those of a later round are more
+    share: float = 1.0  # of the training images in them
     dropped: str = ""  # why it has none after its last round, in words
     refused: str = ""
     too_slow: bool = False  # to be compared with others
@@ -109,7 +110,8 @@ def figures_of(one: Candidate) -> str:
         return one.refused
     speed = images_a_second(one.images_per_s)
     if math.isfinite(one.loss):
-        return f"validation loss {one.loss:.3g} after {many(one.steps, 'step')}, {speed}"
+        on = f" on {one.share:.0%} of the images" if one.share < 1 else ""
+        return f"validation loss {one.loss:.3g} after {many(one.steps, 'step')}{on}, {speed}"
     why = "too slow" if one.too_slow else one.dropped
     return f"{why}, {speed}" if why else speed
 

@@ -1,5 +1,6 @@
 """Ways to train, made ready, measured and compared at equal time: what experiment=auto decides networks and data by."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ from utils.words import images_a_second
 
 ETA = 3  # one in so many goes on to the next round
 PROBED_STEPS = 3
+FEWEST_BATCHES = 4  # in an epoch of a training on a smaller scale
 FEW, HOPELESS = 8, 1.0  # images of a first look, and epochs below which a network is not looked at further
 KEPT = {"trainer": ("speed", "threads"), "datamodule": ("height", "width", "channels")}
 
@@ -118,10 +120,10 @@ class Contest:
                 one.refused = f"{has:.3g} {unit}, {allowed:g} are allowed"
                 one.excess = max(one.excess, has / allowed)
 
-    def best_of(self, candidates: list[Candidate], share: float) -> Candidate:
+    def best_of(self, candidates: list[Candidate], share: float, scaled: bool = False) -> Candidate:
         """Successive halving at equal time; the validation loss of a round's complete schedules decides.
 
-        share: of the whole time, for all of it.
+        share: of the whole time, for all of it. scaled: a short training is the full one on a smaller scale.
         """
         left = candidates
         rounds = sizes(len(candidates), ETA) if len(candidates) > 1 else []
@@ -129,14 +131,30 @@ class Contest:
             left = left[:count]
             seconds = share * self.clock.total / len(rounds) / count
             for one in left:
-                self._short(one, seconds)
+                self._short(one, seconds, scaled)
             left = sorted(left, key=lambda one: one.loss)
         return left[0]
 
-    def _short(self, one: Candidate, seconds: float) -> None:
+    def _short(self, one: Candidate, seconds: float, scaled: bool) -> None:
         """Trains a complete schedule in the time; the candidate keeps what came of it."""
         assert one.course is not None
+        course = one.course
         one.steps = max(PROBED_STEPS, int(seconds / (1.35 * one.step_s)))
-        arm = first_arm()
-        curve, _ = short_training(one.course, arm, one.steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
+        if scaled and (share := smaller(course, one.steps)) < 1:
+            one.share, full_steps = share, course.full_steps
+            course.restore()
+            course = Course(course.config, course.task, course.data, course.device, share)
+            course.full_steps = full_steps
+        curve, _ = short_training(course, first_arm(), one.steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
         one.loss, one.dropped = curve.val_loss, curve.dropped
+
+
+def smaller(course: Course, steps: int) -> float:
+    """The share of the images on which a training of so many steps is like the full one.
+
+    As much fewer images as it passes fewer times over them. On all images a short training sees each but once or
+    twice, has nothing to remember, and speaks for no augmentation; passing as often over as few as that takes, it
+    speaks for too much.
+    """
+    few = FEWEST_BATCHES * course.images_per_step / course.data.sizes["train"]
+    return min(1.0, max(few, math.sqrt(steps / course.full_steps)))

@@ -82,15 +82,19 @@ class Course:
     """What all short trainings of a run share. The task's network is used, and given back with its initial weights.
 
     Batches, augmentation and dropout depend on (seed, epoch, sample) and (seed, epoch, batch) alone, as in the run.
-    processes: how many will train together; a step here sees as many images as one of theirs.
+    A step here sees as many images as one of all processes that will train together. share: of the training images,
+    which are all that is drawn.
     """
 
-    def __init__(self, config: Config, task: ImageTask, data: ImageData, device: torch.device) -> None:
+    def __init__(
+        self, config: Config, task: ImageTask, data: ImageData, device: torch.device, share: float = 1.0
+    ) -> None:
         limits = settings(TrainerSettings, config["trainer"], "trainer.")
         self.config, self.task, self.data, self.device = config, task, data, device
         self.speed, self.clip = Speed(limits.speed), limits.gradient_clip_val
         self.accumulated = limits.accumulate_grad_batches * processes(limits)
-        self.batches_per_epoch = data.steps_per_epoch()
+        self._rows = data.training_share(share) if share < 1 else None
+        self.batches_per_epoch = data.steps_per_epoch(rows=self._rows)
         self.steps_per_epoch = -(-self.batches_per_epoch // self.accumulated)
         self.full_steps = self.steps_per_epoch * limits.max_epochs
         if limits.max_steps > 0:
@@ -108,7 +112,7 @@ class Course:
 
     def batches(self) -> Iterator[tuple[int, int, Batch]]:
         """Epoch, number within it, and batch, for as long as one likes; always the same ones."""
-        self._loader = self._loader or self.data.training_loader(lambda _: (self._epoch, 0))
+        self._loader = self._loader or self.data.training_loader(lambda _: (self._epoch, 0), self._rows)
         for epoch in count():
             self._epoch = epoch
             for number, batch in enumerate(ready(self.data, self._loader, self.device)):

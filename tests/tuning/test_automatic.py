@@ -15,6 +15,7 @@ from models.training import refuse_unchosen
 from tuning.automatic import Automatic, enough_s, worth_trying
 from tuning.automatic_settings import AutomaticSettings, of_automatic
 from tuning.candidates import Candidate, Clock, end_s
+from tuning.contest import smaller
 from tuning.verdicts import Verdict, sections, write
 from utils.configuration import composed
 
@@ -116,6 +117,21 @@ def test_augmentations_that_pay_late_are_left_out_of_a_short_training_unless_the
 def test_a_long_training_goes_without_augmentation_only_if_it_has_to():
     assert worth_trying(["none", "digits", "strong"], epochs=50.0) == ["digits", "strong"]
     assert worth_trying(["none"], epochs=50.0) == ["none"]
+
+
+def test_where_the_time_is_over_no_augmentations_are_compared(tmp_path):
+    base = composed(list(LITTLE))
+    automatic = Automatic(base, Run(tmp_path), lambda further: composed(list(LITTLE), further), [], of_automatic(base))
+    automatic.clock.started = time.time() - 60
+    one = Candidate("a", [], SimpleNamespace(data=SimpleNamespace(sizes={"val": 0, "test": 0})))
+    assert automatic._augmentation(one) is one
+    assert automatic.told[-1].why == "no time to compare it with others"
+
+
+@pytest.mark.parametrize(("steps", "share"), [(25, 0.25), (400, 1.0), (1, 0.08)])
+def test_a_short_training_sees_as_much_fewer_images_as_it_passes_fewer_times_over_them(steps, share):
+    course = SimpleNamespace(full_steps=400, images_per_step=20, data=SimpleNamespace(sizes={"train": 1000}))
+    assert smaller(course, steps) == pytest.approx(share)
 
 
 def test_time_is_kept_to_judge_all_images_as_fast_as_images_are_judged():

@@ -3,7 +3,9 @@
 import math
 import time
 from functools import partial
+from itertools import takewhile
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -47,6 +49,19 @@ def course(prepared):
 
 def maker(name: str = "sgd", **changes):
     return build(option("optimizers", name) | changes)
+
+
+def test_a_course_on_a_share_of_the_images_passes_over_these_alone_and_keeps_the_classes(prepared):
+    config, task, data = prepared("datamodule.batch_size=16")
+    rows = data.training_share(0.25)
+    course = Course(config, task, data, torch.device("cpu"), share=0.25)
+    assert course.batches_per_epoch == len(rows) // 16
+    drawn = [batch for epoch, _, batch in takewhile(lambda one: one[0] < 3, course.batches())]
+    assert {int(row) for batch in drawn for row in batch.index} <= set(rows.tolist())
+    codes = data.inventory.codes()
+    wanted = np.bincount(codes[data.inventory.rows("train")], minlength=10) / 4
+    assert np.abs(np.bincount(codes[rows], minlength=10) - wanted).max() <= 1
+    assert set(data.training_share(0.1)) < set(rows) and len(data.training_share(0.001)) == 10
 
 
 @pytest.mark.parametrize("options", [(), ("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5")])
