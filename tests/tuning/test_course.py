@@ -14,7 +14,7 @@ from models.model_file import weights_sha256
 from models.run import Run
 from models.settings import TrainerSettings
 from models.training import make_task, make_trainer, settle_choices
-from tuning.course import OUT_OF_TIME, Course, looks_at, settled_norms, with_state
+from tuning.course import OUT_OF_TIME, Course, Curve, looks_at, settled_norms, with_state
 from utils.build import build, settings
 from utils.configuration import option, plain
 from utils.overrides import CONFIGURATION
@@ -121,10 +121,29 @@ def test_every_schedule_has_a_short_form(course, schedule):
     assert math.isfinite(curve.val_loss)
 
 
-def test_an_arm_that_diverges_is_dropped_at_once_and_says_when(course):
-    curve, _ = course().train(maker(lr=1e20), 200)
+@pytest.mark.parametrize("rate", [10.0, 1e20])
+def test_an_arm_that_diverges_is_dropped_at_once_and_says_when(course, rate):
+    curve, _ = course().train(maker(lr=rate), 200)
     assert "not finite at step" in curve.dropped or "rose from" in curve.dropped
     assert len(curve.train) < 20 and curve.val_loss == math.inf == curve.train_loss
+
+
+@pytest.mark.parametrize(
+    ("losses", "ended"),
+    [
+        ((1.1, 51.0, 11.0, 1.3, 0.9), None),  # a squared loss that its first steps overshot
+        ((1.0, 4.0, 2.0, 4.0, 4.0, 2.0), None),
+        ((1.1, 59.0, 2300.0, 9e8, 5e7), 4),
+        ((2.3, 1.1, 0.4, 9.0, 9.0, 9.0), 6),
+        ((2.3, math.inf), 2),
+    ],
+)
+def test_a_loss_that_comes_back_has_not_diverged(losses, ended):
+    curve = Curve(len(losses))
+    for step, loss in enumerate(losses, 1):
+        if not curve.dropped:
+            curve.note(step, loss)
+    assert bool(curve.dropped) == (ended is not None) and len(curve.train) == (ended or len(losses))
 
 
 def test_a_deadline_ends_an_arm(course):
