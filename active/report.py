@@ -69,7 +69,9 @@ def learning_chart(found: Sequence[Curve]) -> Chart:
                 Series(f"{curve.name}, {end}", curve.labels, line, color, dashed=True)
                 for end, line in zip(("low", "high"), curve.ranges, strict=True)
             ]
-    return Chart("labels", "Accuracy by labels", tuple(series), Axis("labels"), Axis("accuracy", percent=True))
+    return Chart(
+        "labels", "Accuracy by labels", tuple(series), Axis("labels", whole=True), Axis("accuracy", percent=True)
+    )
 
 
 def areas(found: Sequence[Curve], reference: Curve | None) -> Table:

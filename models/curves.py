@@ -61,7 +61,9 @@ def _chart(metric: str, stages: Mapping[str, Points]) -> Chart:
     if len(order) == 1 and order[0]:
         title += f" ({order[0]})"
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"curve_{metric}")
-    return Chart(name, title, series, Axis("step"), Axis(percent=share, range=_around(series) if share else None))
+    return Chart(
+        name, title, series, Axis("step", whole=True), Axis(percent=share, range=_around(series) if share else None)
+    )
 
 
 def _around(series: Sequence[Series]) -> tuple[float, float]:

@@ -129,7 +129,7 @@ def _chart(number: int, arms: list[dict[str, Any]]) -> Chart:
         f"{NAME}_{number}",
         f"Round {number}: training loss, smoothed, of {len(arms)} arms",
         tuple(series),
-        Axis("step"),
+        Axis("step", whole=True),
         Axis("loss", range=(0.0, 1.1 * first)),
         legend=len(series) <= NAMED,
     )

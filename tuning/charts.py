@@ -32,7 +32,7 @@ def history_chart(study: Study) -> Chart:
         _points("stopped", others, study, "train"),
     )
     used = tuple(one for one in series if len(one.x))
-    return Chart("search_history", "History", used, Axis("trial"), figure_axis(goal.main.figure, used))
+    return Chart("search_history", "History", used, Axis("trial", whole=True), figure_axis(goal.main.figure, used))
 
 
 def figure_axis(label: str, series: Sequence[Series]) -> Axis:
@@ -58,7 +58,7 @@ def curves_chart(study: Study) -> Chart:
         Series("stopped", [epoch for epoch, _ in stops], [value for _, value in stops], "wrong", "points"),
     )
     used = tuple(one for one in series if len(one.x))
-    return Chart("search_curves", "Learning curves", used, Axis("epoch"), figure_axis(figure, used))
+    return Chart("search_curves", "Learning curves", used, Axis("epoch", whole=True), figure_axis(figure, used))
 
 
 def _lines(name: str, lines: Sequence[Sequence[tuple[float, float]]], color: str) -> Series:

@@ -34,6 +34,7 @@ PALETTE = {
     "wrong-1": ("#b23a24", "#d2583c"),
 }
 LONGEST_NAME = 24  # as long as "eager fp32 channels-last"
+FEW_WHOLE = 12  # numbers that an axis of whole ones names all of
 MOST_CELLS_WITH_TEXT = 20  # classes up to which a matrix writes its figures into the cells
 
 
@@ -47,6 +48,7 @@ class Axis:
     categories: tuple[str, ...] = ()
     unnamed: bool = False  # categories too many to be written: only a hover tells them
     log: bool = False  # a logarithmic scale; `range` is then that of the exponents of ten
+    whole: bool = False  # counts: nothing is named between two of them
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,15 @@ class Chart:
 
     def spec(self) -> Spec:
         """As a plotly figure."""
-        layout = {"xaxis": _axis(self.x), "yaxis": _axis(self.y), "showlegend": self.legend and len(self.series) > 1}
+        x = _axis(self.x) | ({"dtick": 1} if self.names_each_whole else {})
+        layout = {"xaxis": x, "yaxis": _axis(self.y), "showlegend": self.legend and len(self.series) > 1}
         return {"data": [_trace(series) for series in self.series], "layout": layout}
+
+    @property
+    def names_each_whole(self) -> bool:
+        """Whether the x axis is of so few whole numbers that Plotly would name some between them."""
+        values = [float(value) for series in self.series for value in series.x] if self.x.whole else []
+        return bool(values) and max(values) - min(values) <= FEW_WHOLE
 
 
 @dataclass(frozen=True)

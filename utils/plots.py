@@ -166,6 +166,8 @@ def _label(axes: "Axes", chart: Chart) -> None:
             _name_decades(axis)
         if scale.percent:
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+    if chart.x.whole:
+        axes.xaxis.get_major_locator().set_params(integer=True)
     if chart.x.range:
         axes.set_xlim(_ends(chart.x))
     if chart.y.range:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from utils.charts import PALETTE, Axis, Chart, Matrix, Series, shortened
+from utils.plots import draw
 
 
 def test_a_figure_is_plain_json_without_nan():
@@ -64,3 +65,11 @@ def test_an_axis_can_be_logarithmic():
     layout = Chart("c", "", (Series("s", [7, 9], [1, 2]),), Axis(log=True, range=(0.84, 0.97))).spec()["layout"]
     assert layout["xaxis"]["ticktext"] == ["7", "8", "9"]
     assert "type" not in layout["yaxis"]
+
+
+@pytest.mark.parametrize(("last", "step"), [(4, 1), (400, None)])
+def test_nothing_is_named_between_two_whole_numbers(last, step):
+    chart = Chart("c", "", (Series("s", [1, last], [0.2, 0.1]),), Axis("epoch", whole=True))
+    assert chart.spec()["layout"]["xaxis"].get("dtick") == step
+    named = [text.get_text() for text in draw(chart).axes[0].get_xticklabels()]
+    assert named and all(text.isdigit() or text.startswith("−") for text in named)
