@@ -167,7 +167,7 @@ def _label(axes: "Axes", chart: Chart) -> None:
         if scale.percent:
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
     if chart.x.whole:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _name_whole(axes.xaxis)
     if chart.x.range:
         axes.set_xlim(_ends(chart.x))
     if chart.y.range:
@@ -175,6 +175,11 @@ def _label(axes: "Axes", chart: Chart) -> None:
     if chart.legend and len(chart.series) > 1:
         columns = 1 if chart.square else min(len(chart.series), LEGEND_COLUMNS)
         axes.figure.legend(loc="outside upper right", ncols=columns)
+
+
+def _name_whole(axis: Any) -> None:
+    """As ever, but nothing between two whole numbers."""
+    axis.get_major_locator().set_params(integer=True)
 
 
 def _name_decades(axis: Any) -> None:
