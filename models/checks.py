@@ -9,11 +9,13 @@ from datamodule.settings import DataSettings
 from models.settings import RunSettings, TrainerSettings
 from models.tester_settings import TesterSettings
 from models.timm_names import refuse_unknown
+from utils import optimizer_names
 from utils.build import MEASURED, check_own, settings
 
 Config = dict[str, Any]
 
 NAMES_OF_TIMM = {"models.backbones.build_timm": "architecture", "models.segmenters.build_segmenter": "encoder"}
+OF_TIMM_OR_TORCH = "models.optimizers.build_optimizer"
 CHOSEN_LATER = "auto"
 LOSSES = {  # options of task/loss by the kind of targets that they learn
     "classes": {"cross_entropy": "torch.nn.CrossEntropyLoss", "focal": "models.losses.Focal"},
@@ -41,6 +43,7 @@ def check(config: Config) -> None:
     settings(TesterSettings, config.get("tester", {}), "tester.")
     check_own(config)
     _check_network(config["models"])
+    _check_optimizer(config["optimizers"])
     _check_loss(config["task"])
     _check_data(config["datamodule"])
 
@@ -66,6 +69,12 @@ def _check_network(node: Config) -> None:
     key = NAMES_OF_TIMM.get(node["_target_"])
     if key in node and node[key] != CHOSEN_LATER:
         refuse_unknown(f"models.{key}", node[key])
+
+
+def _check_optimizer(node: Config) -> None:
+    """The same for one that neither timm nor torch has."""
+    if node["_target_"] == OF_TIMM_OR_TORCH and "name" in node:
+        optimizer_names.refuse_unknown("optimizers.name", node["name"])
 
 
 def _check_loss(node: Config) -> None:

@@ -7,16 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utils.signature import nearest, problems, signature_of_object
+from utils.optimizer_names import AROUND, NO_CHOICE, refuse_unknown
+from utils.signature import problems, signature_of_object
 
 Optimizer = torch.optim.Optimizer
 Group = dict[str, Any]
 
-# By class name. SparseAdam takes sparse gradients alone, which no image model has.
+# By class name.
 TORCH_OWN: dict[str, Callable[..., Optimizer]] = {
     name: kind
     for name, kind in vars(torch.optim).items()
-    if isinstance(kind, type) and issubclass(kind, Optimizer) and name not in ("Optimizer", "SparseAdam")
+    if isinstance(kind, type) and issubclass(kind, Optimizer) and name not in NO_CHOICE
 }
 # timm's that are torch's own, unchanged. timm brings all its networks along: a second, which only those who ask it pay.
 TIMM_OF_TORCH = {"adamw": "AdamW"}
@@ -56,15 +57,11 @@ def optimizer_class(name: str) -> Callable[..., Optimizer]:
     """The class behind a name; ValueError for an unknown one, and for one whose package or GPU is missing."""
     if (own := TIMM_OF_TORCH.get(name, name)) in TORCH_OWN:
         return TORCH_OWN[own]
-    from timm.optim import get_optimizer_class, list_optimizers  # type: ignore[attr-defined]
+    refuse_unknown("optimizers.name", name)
+    from timm.optim import get_optimizer_class  # type: ignore[attr-defined]
 
-    plain = name.removeprefix("lookahead_")
-    inner = plain.lower()
-    if inner not in list_optimizers():
-        known = optimizer_names()
-        raise ValueError(f"optimizers.name={name}: timm and torch have no such optimizer; {nearest(plain, known)}")
     try:
-        return get_optimizer_class(inner, bind_defaults=False)
+        return get_optimizer_class(name.lower().removeprefix(AROUND), bind_defaults=False)
     except (ImportError, AssertionError) as error:
         raise ValueError(f"optimizers.name={name} cannot be used here: {error}") from error
 
@@ -82,13 +79,6 @@ def _fused_on_cpu(kind: Callable[..., Optimizer], groups: Sequence[Group]) -> Gr
     """torch's CPU default updates tensor by tensor: 4.7 ms a step of AdamW on mobilenetv3_small_050, 0.9 ms fused."""
     on_cpu = all(tensor.device.type == "cpu" for group in groups for tensor in group["params"])
     return {"fused": True} if on_cpu and "fused" in signature_of_object(kind).types else {}
-
-
-def optimizer_names() -> list[str]:
-    """All that build_optimizer takes, timm's first."""
-    from timm.optim import list_optimizers  # type: ignore[attr-defined]
-
-    return [str(name) for name in list_optimizers()] + sorted(TORCH_OWN)
 
 
 def parameter_groups(

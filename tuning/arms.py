@@ -8,8 +8,7 @@ from typing import Any
 from tuning.auto_settings import AutoSettings, SearchSettings, check_range
 from utils.build import OF_THE_CHOICE
 from utils.configuration import option
-from utils.overrides import options
-from utils.signature import nearest
+from utils.overrides import optimizers
 
 Node = dict[str, Any]
 COMMON = ("layer_decay", "lr_scale")  # of the network, not of the optimizer: every candidate takes the run's
@@ -29,7 +28,7 @@ class Arm:
 
 def arms(chosen: Node, settings: AutoSettings, search: SearchSettings) -> list[Arm]:
     """Every candidate at each of its rates. chosen: the run's optimizers node, which says what they are to share."""
-    names = settings.candidates or [name for name in options("optimizers") if option("optimizers", name)["lr_range"]]
+    names = settings.candidates or [name for name in optimizers() if option("optimizers", name)["lr_range"]]
     nodes = {name: _node(name, chosen) for name in names}
     _refuse_range_of_none(chosen, nodes)
     rates = 1 if search.rule == "lowest_train_loss" else search.rates
@@ -47,7 +46,7 @@ def _node(name: str, chosen: Node) -> Node:
 
 def given_range(chosen: Node) -> list[float] | None:
     """A node's lr_range where it is another than that of its yaml; None where it is not."""
-    nodes = [option("optimizers", name) for name in options("optimizers") if name != "default"]
+    nodes = [option("optimizers", name) for name in optimizers()]
     own = [node["lr_range"] for node in nodes if _are_same(node, chosen)]
     found: list[float] | None = chosen.get("lr_range")
     return None if found in own else found
@@ -69,14 +68,8 @@ def _refuse_range_of_none(chosen: Node, nodes: Mapping[str, Node]) -> None:
 
 def _own(name: str) -> Node:
     """Of its yaml, or timm's or torch's by that name."""
-    if name != "default" and name in options("optimizers"):
+    if name in optimizers():
         return option("optimizers", name)
-    from models.optimizers import optimizer_names
-
-    known = optimizer_names()
-    if name not in known and name.lower().removeprefix("lookahead_") not in known:
-        mine = [mine for mine in options("optimizers") if mine != "default"]
-        raise ValueError(f"optimizers.candidates: there is no optimizer {name}; {nearest(name, [*mine, *known])}")
     timm = option("optimizers", "timm")
     return timm | {"name": name, "lr_range": timm["lr_range"] or [timm["lr"] / 3, timm["lr"] * 10]}
 

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from models.settings import duration
 from utils.build import OF_THE_CHOICE, settings
+from utils.optimizer_names import refuse_unknown
+from utils.overrides import optimizers
 
 Config = dict[str, Any]
 PLAIN_RULE = "lowest_train_loss"
@@ -59,6 +61,8 @@ class AutoSettings:
             raise ValueError(f"optimizers.candidates={self.candidates}: name each one once")
         if self.candidates == []:
             raise ValueError("optimizers.candidates=[] leaves nothing to try: name some, or give null for all")
+        for name in self.candidates or ():
+            refuse_unknown("optimizers.candidates", name, optimizers())
         if self.lr_range is not None:
             check_range(self.lr_range)
 

@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSw
 from hydra.errors import HydraException
 
 from utils.build import ROOT, ConfigurationError
+from utils.optimizer_names import refuse_unknown
 
 CONFIGURATION = ROOT / "configuration"
 
@@ -57,6 +58,8 @@ def prepared(argument: str, multirun: bool = False) -> list[str]:
     if (quote := _quote_of(key)) is not None:
         return [f"{key}={value if multirun and _is_sweep(argument) else quote(value)}"]
     if key == "optimizers.option" and value not in ("auto", "null"):
+        if TIMM_NAME.fullmatch(value):
+            refuse_unknown(key, value, ["auto", *optimizers()])
         key = "optimizers"
     if value == "null" and (CONFIGURATION / key).is_dir():
         raise ConfigurationError(
@@ -145,6 +148,11 @@ def sweep(text: str) -> dict[str, Any]:
         word = "range" if isinstance(value, RangeSweep) else "interval"
         return found | {"word": word, **vars(value)}
     raise ConfigurationError(f"{text}: holds nothing to choose from; use choice(a,b), range(1,9) or interval(0.1, 1)")
+
+
+def optimizers() -> list[str]:
+    """Those that have a yaml of their own."""
+    return [name for name in options("optimizers") if name != "default"]
 
 
 def options(group: str) -> list[str]:

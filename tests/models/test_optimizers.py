@@ -8,9 +8,10 @@ from timm.optim import get_optimizer_info
 from torch import nn
 
 from models.backbones import build_timm
-from models.optimizers import TIMM_OF_TORCH, TORCH_OWN, build_optimizer, optimizer_names, parameter_groups
+from models.optimizers import TIMM_OF_TORCH, TORCH_OWN, build_optimizer, parameter_groups
 from utils.build import OF_THE_CHOICE, build
 from utils.configuration import option
+from utils.optimizer_names import optimizer_names
 from utils.overrides import options
 
 ROOT = Path(__file__).parent.parent.parent

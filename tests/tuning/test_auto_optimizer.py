@@ -108,11 +108,11 @@ REFUSED = {
     "optimizers.max_training_time=fast": "optimizers.max_training_time=fast: write it as",
     "optimizers.candidates=[]": "leaves nothing to try",
     "optimizers.candidates=[sgd,sgd]": "name each one once",
+    "optimizers.candidates=[sdg]": "optimizers.candidates=sdg: timm and torch have no such optimizer; did you mean",
     "optimizers.lr_range=[1,0.1]": "give [lowest, highest]",
 }
 REFUSED_LATE = {
     "optimizers.search.eta=1": "optimizers.search.eta=1: use 2 or more",
-    "optimizers.candidates=[sdg]": "there is no optimizer sdg; did you mean",
     "datamodule.val_share=0": "no validation images",
 }
 

@@ -97,6 +97,13 @@ def test_option_names_an_optimizer():
     assert prepared("optimizers.option=auto") == ["optimizers.option=auto"]
 
 
+def test_an_unknown_optimizer_is_refused_by_the_key_that_was_given():
+    for option, near in (("automatic", "auto"), ("adamv", "adam"), ("muons", "muon")):
+        with pytest.raises(ValueError, match=f"optimizers.option={option}: .*; did you mean .*{near}"):
+            prepared(f"optimizers.option={option}")
+    assert prepared("optimizers.option=lookahead_lamb") == ["optimizers=timm", "optimizers.name=lookahead_lamb"]
+
+
 def test_timm_names_need_no_yaml():
     assert prepared("models=resnet18") == ["models=timm", "models.architecture=resnet18"]
     assert prepared("optimizers=adabelief") == ["optimizers=timm", "optimizers.name=adabelief"]
