@@ -91,6 +91,16 @@ def _losses(one: "Tried") -> tuple[str, str]:
     return f"{one.curve.val_loss:.4f}", f"{one.curve.train_loss:.4f}"
 
 
+def chosen(folder: Path) -> dict[str, str | float]:
+    """The rate that the training in a folder chose, and the optimizer if from several; empty where it chose none."""
+    file = folder / f"{NAME}.json"
+    if not file.is_file():
+        return {}
+    found = json.loads(file.read_text())
+    winner, several = found["winner"], len({arm["optimizer"] for arm in found["ranked"]}) > 1
+    return ({"optimizers": winner["optimizer"]} if several else {}) | {"optimizers.lr": winner["lr"]}
+
+
 def sections(run: Run) -> list[Section]:
     """The report's section on the choice, from the run's folder; none where nothing was searched."""
     file = run.folder / f"{NAME}.json"

@@ -20,7 +20,8 @@ class Trial:
 
     state: complete: trained to its end; stopped: by the scheduler, or because the time was up; failed: see `error`.
     seconds: that it took. elapsed: of the search, when it ended. diverged: it failed since its loss was not finite.
-    past: of a population's trial: (epoch until which its weights were trained with others, those values).
+    past: of a population's trial: (epoch until which its weights were trained with others, those values). chosen: what
+    its training chose itself, by key.
     """
 
     number: int
@@ -33,6 +34,12 @@ class Trial:
     error: str = ""
     diverged: bool = False
     past: list[tuple[int, dict[str, Value]]] = field(default_factory=list)
+    chosen: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def trained_with(self) -> dict[str, Value]:
+        """The values that it was given and those that it chose."""
+        return self.values | self.chosen
 
     @property
     def epochs(self) -> int:

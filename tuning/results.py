@@ -44,10 +44,11 @@ def load_the_page() -> None:
 
 def trials_csv(study: Study) -> str:
     """A row a trial: its state, every figure of its best epoch, and every value, empty where it has none."""
-    keys = [parameter.key for parameter in study.problem.parameters]
     figures = sorted({name for trial in study.trials for name in trial.best(study.goal)} - {"seconds"})
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [*HEADINGS, *figures, *keys, "error", "folder"], lineterminator="\n", restval="")
+    writer = csv.DictWriter(
+        text, [*HEADINGS, *figures, *study.keys, "error", "folder"], lineterminator="\n", restval=""
+    )
     writer.writeheader()
     for trial in study.ended:
         found = {name: value for name, value in trial.best(study.goal).items() if name in figures}
@@ -58,7 +59,7 @@ def trials_csv(study: Study) -> str:
             "seconds": round(trial.seconds, 2),
         }
         place = study.folder(trial).relative_to(study.place)
-        writer.writerow(fixed | found | trial.values | {"error": trial.error, "folder": str(place)})
+        writer.writerow(fixed | found | trial.trained_with | {"error": trial.error, "folder": str(place)})
     return text.getvalue()
 
 
@@ -116,27 +117,26 @@ def _counted(study: Study) -> str:
 def _note(study: Study) -> str:
     best = study.best()
     assert best is not None
-    words = (f"The best is trial {best.number + 1}: {values_told(best.values)}", study.unkept, study.left_out)
+    words = (f"The best is trial {best.number + 1}: {values_told(best.trained_with)}", study.unkept, study.left_out)
     return " ".join(f"{one}." for one in words if one)
 
 
 def _table(study: Study) -> Table:
-    keys = [parameter.key for parameter in study.problem.parameters]
     columns = (
         Column("Trial", "count"),
         Column("State"),
         Column("Epochs", "count"),
         *(Column(name, "number") for name in study.goal.figures),
-        *(Column(key.rpartition(".")[2]) for key in keys),
+        *(Column(key.rpartition(".")[2]) for key in study.keys),
     )
     ranked = study.ranked()
     rest = [trial for trial in study.ended if trial not in ranked]
-    return Table(columns, tuple(_cells(study, trial, keys) for trial in ranked + rest))
+    return Table(columns, tuple(_cells(study, trial) for trial in ranked + rest))
 
 
-def _cells(study: Study, trial: Trial, keys: Sequence[str]) -> tuple[Cell, ...]:
+def _cells(study: Study, trial: Trial) -> tuple[Cell, ...]:
     figures = trial.best(study.goal)
-    values = [spelt(trial.values[key]) if key in trial.values else None for key in keys]
+    values = [spelt(trial.trained_with[key]) if key in trial.trained_with else None for key in study.keys]
     told = trial.error.splitlines()[0] if trial.error else trial.state
     return (trial.number + 1, told, trial.epochs, *(figures.get(name) for name in study.goal.figures), *values)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tuning import auto_report
 from tuning.orders import Ending, Order
 from tuning.pool import Pool
 from tuning.problem import Problem
@@ -130,6 +131,7 @@ class Study:
         """Hears how a trial ended, and keeps it."""
         trial = self.trials[number]
         trial.figures, trial.error = dict(ending.figures), trial.error or ending.error
+        trial.chosen = auto_report.chosen(self.folder(trial))
         trial.diverged = trial.diverged or ending.diverged
         trial.state = "failed" if trial.error else "stopped" if ending.stopped else "complete"
         trial.seconds, trial.elapsed = time.time() - self._started[number], time.time() - self.began
@@ -177,6 +179,12 @@ class Study:
         if size <= self.settings.trials:
             return ""
         return f"{self.settings.trials} of {size:,} combinations; tune.trials={size} tries all"
+
+    @property
+    def keys(self) -> list[str]:
+        """Of all values that trials have: the space's, then those that trials chose themselves."""
+        own = [parameter.key for parameter in self.problem.parameters]
+        return list(dict.fromkeys([*own, *(key for trial in self.trials for key in trial.chosen)]))
 
     def require_found(self) -> None:
         """Raises ValueError where the search found nothing, and says why."""

@@ -72,7 +72,7 @@ def row(study: "Study", trial: Trial) -> list[str]:
     """A trial in words: number, state, epochs, figures that are asked for, values or its error."""
     figures = trial.best(study.goal)
     shown = [_figure(figures[name]) if name in figures else "–" for name in study.goal.figures]
-    words = trial.error.splitlines()[0] if trial.error else values_told(trial.values)
+    words = trial.error.splitlines()[0] if trial.error else values_told(trial.trained_with)
     return [f"{trial.number + 1:>3}", f"{trial.state:8}", f"{trial.epochs:>3}/{study.problem.epochs}", *shown, words]
 
 

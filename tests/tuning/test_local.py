@@ -1,5 +1,6 @@
 """A search in one process, with real trainings: what it finds, what it records, and when it gives up."""
 
+import csv
 import json
 import math
 import os
@@ -271,6 +272,20 @@ def test_the_automatic_optimizer_works_inside_trials(searched):
     )  # fmt: skip
     assert [trial.error for trial in study.ended] == ["", ""]
     assert "option: auto" not in (study.folder(study.ended[0]) / "full_configurations.yaml").read_text()
+    the_choice_is_told(study)
+
+
+def the_choice_is_told(study):
+    """In the table, in trials.csv, on the page, and by whoever goes on with the search."""
+    write_results(study)
+    best, page = study.best(), (study.place / "report/index.html").read_text()
+    chosen = json.loads((study.folder(best) / "auto_optimizer.json").read_text())["winner"]
+    assert best.chosen == {"optimizers": chosen["optimizer"], "optimizers.lr": chosen["lr"]}
+    words = f"optimizers {chosen['optimizer']}, lr {chosen['lr']:.4g}"
+    assert row(study, best)[-1].endswith(words) and words in page
+    rows = csv.DictReader((study.place / "trials.csv").open())
+    assert chosen["optimizer"] in [one["optimizers"] for one in rows if int(one["trial"]) == best.number + 1]
+    assert Study(study.problem, study.place).best().chosen == best.chosen
 
 
 def test_trials_that_differ_in_batches_alone_share_their_images(problem, tmp_path):
