@@ -1,8 +1,9 @@
 """What the automatic optimizer chooses from: each candidate's whole configuration node, at several rates."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from tuning.auto_settings import AutoSettings, SearchSettings, check_range
@@ -27,12 +28,26 @@ class Arm:
 
 
 def arms(chosen: Node, settings: AutoSettings, search: SearchSettings) -> list[Arm]:
-    """Every candidate at each of its rates. chosen: the run's optimizers node, which says what they are to share."""
-    names = settings.candidates or [name for name in optimizers() if option("optimizers", name)["lr_range"]]
+    """Every candidate at each of its rates, the likeliest to win first, since the time may not be enough for all.
+
+    chosen: the run's optimizers node, which says what they are to share.
+    """
+    names = settings.candidates or _by_place(search.order)
     nodes = {name: _node(name, chosen) for name in names}
     _refuse_range_of_none(chosen, nodes)
     rates = 1 if search.rule == "lowest_train_loss" else search.rates
-    return [Arm(name, lr, node | {"lr": lr}) for name, node in nodes.items() for lr in spread(node, rates)]
+    found = [
+        (turn, Arm(name, lr, node | {"lr": lr}))
+        for name, node in nodes.items()
+        for turn, lr in enumerate(from_the_middle(spread(node, rates)))
+    ]
+    return [arm for _, arm in sorted(found, key=itemgetter(0))]
+
+
+def _by_place(order: Sequence[str]) -> list[str]:
+    """The optimizers whose yaml has rates to try: those of the order, then the others."""
+    names = [name for name in optimizers() if option("optimizers", name)["lr_range"]]
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _node(name: str, chosen: Node) -> Node:
@@ -72,6 +87,15 @@ def _own(name: str) -> Node:
         return option("optimizers", name)
     timm = option("optimizers", "timm")
     return timm | {"name": name, "lr_range": timm["lr_range"] or [timm["lr"] / 3, timm["lr"] * 10]}
+
+
+def from_the_middle(rates: Sequence[float]) -> list[float]:
+    """The middle one, then its neighbours, the lower one first, and so on.
+
+    >>> from_the_middle([1, 2, 3])
+    [2, 1, 3]
+    """
+    return sorted(rates, key=lambda rate: abs(2 * rates.index(rate) - len(rates) + 1))
 
 
 def spread(node: Node, rates: int) -> list[float]:

@@ -22,6 +22,7 @@ class SearchSettings:
     eta: int = 3
     share: float = 2.5
     horizon: float = 0.33
+    order: list[str] = field(default_factory=list)
     at_once: int | Literal["auto"] = "auto"
     replay: int | None = None
 
@@ -31,6 +32,8 @@ class SearchSettings:
                 raise ValueError(f"optimizers.search.{key}={getattr(self, key)}: use {least} or more")
         if self.at_once != "auto" and self.at_once < 1:
             raise ValueError(f"optimizers.search.at_once={self.at_once}: use 1 or more, or auto for one on each GPU")
+        for name in self.order:
+            refuse_unknown("optimizers.search.order", name, optimizers())
         if not 0 <= self.horizon <= 1:
             raise ValueError(f"optimizers.search.horizon={self.horizon}: use an exponent from 0 to 1")
         if not 0 < self.share <= 100:

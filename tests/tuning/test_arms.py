@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from tuning.arms import arms, spread
-from tuning.auto_settings import AutoSettings, SearchSettings
+from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from utils.build import build
 from utils.configuration import option
 from utils.overrides import options
@@ -15,11 +17,21 @@ def test_every_yaml_with_a_range_is_a_candidate_with_its_own_rates_and_decay():
     found = arms(chosen(), AutoSettings(), SearchSettings())
     names = [name for name in options("optimizers") if option("optimizers", name)["lr_range"]]
     assert {"sgd", "adamw", "nadamw", "lamb", "lion", "adopt", "muon"} <= set(names)
-    assert [arm.name for arm in found] == [name for name in names for _ in range(3)]
+    assert sorted(arm.name for arm in found) == [name for name in names for _ in range(3)]
     for name in names:
-        own, rates = option("optimizers", name), [arm.lr for arm in found if arm.name == name]
+        own, rates = option("optimizers", name), sorted(arm.lr for arm in found if arm.name == name)
         assert [rates[0], rates[-1]] == own["lr_range"] and rates == sorted(set(rates))
         assert {arm.node["weight_decay"] for arm in found if arm.name == name} == {own["weight_decay"]}
+
+
+def test_the_likeliest_are_tried_first_each_at_the_middle_of_its_rates():
+    rules = of_choice(chosen())[1]
+    tried = [arm.name for arm in arms(chosen(), AutoSettings(), rules)]
+    assert set(rules.order) == set(tried[:7]) and tried == [*rules.order] * 3
+    few = arms(chosen(), AutoSettings(candidates=["sgd", "muon"]), replace(rules, order=["sgd"]))
+    assert [(arm.name, arm.lr) for arm in few[:4]] == [("sgd", 0.055), ("muon", 0.0055), ("sgd", 0.01), ("muon", 0.001)]
+    others = [arm.name for arm in arms(chosen(), AutoSettings(), SearchSettings(rates=1, order=["sgd", "lion"]))]
+    assert others == ["sgd", "lion", "adamw", "adopt", "lamb", "muon", "nadamw"]
 
 
 def test_a_node_is_complete_and_its_choice_made():
@@ -38,7 +50,7 @@ def test_what_belongs_to_the_network_is_shared_by_all_candidates():
 
 def test_a_given_range_is_that_of_the_chosen_optimizer_alone():
     found = arms(chosen(lr_range=[0.001, 0.002]), AutoSettings(candidates=["adamw", "lion"]), SearchSettings())
-    rates = {name: [arm.lr for arm in found if arm.name == name] for name in ("adamw", "lion")}
+    rates = {name: sorted(arm.lr for arm in found if arm.name == name) for name in ("adamw", "lion")}
     assert (rates["adamw"][0], rates["adamw"][-1]) == (0.001, 0.002)
     assert [rates["lion"][0], rates["lion"][-1]] == option("optimizers", "lion")["lr_range"]
     with pytest.raises(ValueError, match=r"lr_range=\[0\.001, 0\.002\] is of adamw, which is none of .* sgd, lion"):

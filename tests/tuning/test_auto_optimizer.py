@@ -103,6 +103,7 @@ REFUSED = {
     "optimizers.search.then=stop": "optimizers.search.then",
     "+optimizers.search.rat=3": "optimizers.search.rat",
     "optimizers.search.eta=1": "optimizers.search.eta=1: use 2 or more",
+    "optimizers.search.order=[muom]": "optimizers.search.order=muom: timm and torch have no such optimizer",
     "optimizers.search.at_once=0": "optimizers.search.at_once=0: use 1 or more",
     "optimizers.max_step_count=0": "optimizers.max_step_count=0 trains nothing",
     "optimizers.max_training_time=fast": "optimizers.max_training_time=fast: write it as",

@@ -283,7 +283,7 @@ def the_choice_is_told(study):
     assert best.chosen == {"optimizers": chosen["optimizer"], "optimizers.lr": chosen["lr"]}
     words = f"optimizers {chosen['optimizer']}, lr {chosen['lr']:.4g}"
     assert row(study, best)[-1].endswith(words) and words in page
-    rows = csv.DictReader((study.place / "trials.csv").open())
+    rows = csv.DictReader((study.place / "trials.csv").read_text().splitlines())
     assert chosen["optimizer"] in [one["optimizers"] for one in rows if int(one["trial"]) == best.number + 1]
     assert Study(study.problem, study.place).best().chosen == best.chosen
 
