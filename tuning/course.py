@@ -29,7 +29,8 @@ FEWEST_JUDGED = 512  # validation images
 SETTLING = 256  # training images from which BatchNorm's averages are taken before a network is judged
 LOOKS = (1.0, 0.9, 0.5, 0.95, 0.75, 0.25)  # shares of a training at which it is validated, the most telling first
 JUDGED_FROM = 0.9  # the mean of the validation losses from this share on is the figure that counts
-DIVERGED, IN_A_ROW = 3.0, 3  # times the first loss, in so many steps: a rate that overshoots at first comes back sooner
+DIVERGED = 3.0  # times the first loss, smoothed,
+IN_A_ROW = 3  # and in each of so many last steps: a rate that overshoots at first comes back sooner
 OUT_OF_TIME = "out of time"
 SMOOTHING = 0.9  # of the training loss, per step
 
@@ -52,12 +53,13 @@ class Curve:
         """Adds to the smoothed training loss; one that is not finite, or has grown far and stays there, ends it."""
         self._sum = SMOOTHING * self._sum + (1 - SMOOTHING) * loss
         self.train.append((step, self._sum / (1 - SMOOTHING**step)))
-        _, first = self.train[0]
-        self._high = self._high + 1 if loss > DIVERGED * max(first, 1e-3) else 0
+        (_, first), (_, now) = self.train[0], self.train[-1]
+        limit = DIVERGED * max(first, 1e-3)
+        self._high = self._high + 1 if loss > limit else 0
         if not math.isfinite(loss):
             self.dropped = f"its loss is not finite at step {step}"
-        elif self._high == IN_A_ROW:
-            self.dropped = f"its loss rose from {first:.3g} to {loss:.3g} by step {step}"
+        elif now > limit and self._high >= IN_A_ROW:
+            self.dropped = f"its loss rose from {first:.3g} to {now:.3g} by step {step}"
 
     @property
     def val_loss(self) -> float:

@@ -134,7 +134,8 @@ def test_an_arm_that_diverges_is_dropped_at_once_and_says_when(course, rate):
         ((1.1, 51.0, 11.0, 1.3, 0.9), None),  # a squared loss that its first steps overshot
         ((1.0, 4.0, 2.0, 4.0, 4.0, 2.0), None),
         ((1.1, 59.0, 2300.0, 9e8, 5e7), 4),
-        ((2.3, 1.1, 0.4, 9.0, 9.0, 9.0), 6),
+        ((2.4, 2.6, 7.5, 9.9, 7.4, 2.5), None),
+        ((2.3, 1.1, 0.4, 90.0, 90.0, 90.0), 6),
         ((2.3, math.inf), 2),
     ],
 )
