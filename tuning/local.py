@@ -109,5 +109,5 @@ def _gpus(study: Study, count: int) -> float:
     there = count if study.problem.config["trainer"]["accelerator"] != "cpu" else 0
     asked = study.settings.gpus_per_trial
     if asked != "auto" and asked > there:
-        raise ValueError(f"tune.gpus_per_trial={asked} but there are {there} GPUs here: use {there} or less")
+        raise ValueError(f"tune.gpus_per_trial={asked} but there are {there} GPUs here: use {there} at most")
     return float(there > 0 and asked != 0)

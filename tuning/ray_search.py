@@ -122,7 +122,7 @@ def resources_of(study: Study) -> dict[str, float]:
         if found[kind] > there.get(kind, 0.0):
             raise ValueError(
                 f"tune.{key}={found[kind]:g} but there are {there.get(kind, 0.0):g} {kind}s: "
-                f"use {there.get(kind, 0.0):g} or less"
+                f"use {there.get(kind, 0.0):g} at most"
             )
     return {kind: count for kind, count in found.items() if count}
 

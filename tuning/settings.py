@@ -55,6 +55,8 @@ class TuneSettings:
     def _refuse_impossible_pairs(self) -> None:
         if not self.objectives:
             raise ValueError("tune.objective=[]: name at least one figure, such as val/loss")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"tune.objective={self.objectives}: name each figure once")
         if isinstance(self.mode, list) and len(self.mode) != len(self.objectives):
             raise ValueError(f"tune.mode={self.mode}: {len(self.objectives)} objectives need as many of min and max")
         if self.space != "auto" and not self.space:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
         ({"gpus_per_trial": -1}, r"tune\.gpus_per_trial=-1"),
         ({"max_time": "12 minutes"}, r"tune\.max_time=12 minutes: write it as"),
         ({"objective": []}, "name at least one figure"),
+        ({"objective": ["val/loss", "val/loss"]}, "name each figure once"),
         ({"mode": ["min", "max"]}, "1 objectives need as many"),
         ({"space": []}, "holds nothing to search"),
         ({"backend": "local", "address": "auto"}, r"is for tune\.backend=ray"),
