@@ -11,6 +11,7 @@ from models.tester_settings import TesterSettings
 from models.timm_names import refuse_unknown
 from utils import optimizer_names
 from utils.build import MEASURED, check_own, settings
+from utils.overrides import options
 
 Config = dict[str, Any]
 
@@ -68,7 +69,7 @@ def _check_network(node: Config) -> None:
     """A network that timm does not have is refused before anything is read, and before it waits in a queue."""
     key = NAMES_OF_TIMM.get(node["_target_"])
     if key in node and node[key] != CHOSEN_LATER:
-        refuse_unknown(f"models.{key}", node[key])
+        refuse_unknown(f"models.{key}", node[key], options("models"))
 
 
 def _check_optimizer(node: Config) -> None:

@@ -1,6 +1,7 @@
 """The names of timm's networks, read in its source: to import it takes seconds, and torch."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +14,14 @@ KEY = re.compile(r"""['"](\w+)['"]\s*:""")
 TAGGED = re.compile(r"""^\s*['"](\w+)\.(\w+)['"]\s*:""", re.MULTILINE)  # 'resnet18.a1_in1k': _cfg(
 
 
-def refuse_unknown(key: str, name: str) -> None:
+def refuse_unknown(key: str, name: str, further: Sequence[str] = ()) -> None:
     """Raises ValueError for a name, or a tag of its weights, that this machine's timm does not know.
 
-    Where timm makes an architecture's tags in a loop, only timm can tell them.
+    Where timm makes an architecture's tags in a loop, only timm can tell them. further: what else may have been meant.
     """
     base, _, tag = name.partition(".")
     if base not in architectures() and base not in former_names():
-        raise ValueError(f"{key}={name}: timm has none of that name; {nearest(base, sorted(architectures()))}")
+        raise ValueError(f"{key}={name}: timm has none of that name; {nearest(base, [*further, *architectures()])}")
     known = tags().get(base)
     if tag and known and tag not in known:
         raise ValueError(f"{key}={name}: {base} has no weights tagged {tag}; {nearest(tag, known)}")

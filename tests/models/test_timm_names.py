@@ -18,6 +18,8 @@ def test_a_name_with_or_without_a_tag_and_a_former_one_are_known(name):
 def test_a_misspelt_name_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"models\.architecture=resnt18\.x: timm has none .* did you mean resnet18 or"):
         refuse_unknown("models.architecture", "resnt18.x")
+    with pytest.raises(ValueError, match=r"=simple_cn: .*; did you mean simple_cnn\?"):
+        refuse_unknown("models.architecture", "simple_cn", ["simple_cnn", "timm"])
 
 
 def test_a_tag_that_no_weights_have_is_refused_with_the_nearest_and_none_that_timm_knows():
