@@ -103,7 +103,7 @@ def search(
         tried, state = tried + now, best_state or state
     if state is None:
         raise _none_trains(tried)
-    while left := _beside(_leader(tried), arms, tried):
+    while time.monotonic() < deadline and (left := _beside(_leader(tried), arms, tried)):
         last = tried[-1]
         log.info("%s again, for %s each", " and ".join(map(str, left)), many(last.curve.steps, "step"))
         now, best_state = trained(trainings, left, last.curve.steps, last.round, rules, deadline)

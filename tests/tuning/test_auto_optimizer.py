@@ -6,14 +6,17 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from tuning import auto_optimizer
 from tuning.arms import Arm
 from tuning.auto_optimizer import planned, search
 from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.course import OUT_OF_TIME, Curve, State
+from tuning.halving import Round
 from utils.configuration import composed
 
 SMALL = ("datamodule.n_samples=400", "trainer.max_epochs=6", "trainer.speed=fp32", "trainer.threads=1",
@@ -201,6 +204,22 @@ def test_rates_beside_the_leaders_are_tried_again_at_full_length_up_to_the_best(
     assert [name for name, steps, _ in course.calls if steps == 90] == ["0.1", "0.2", "0.4", "0.8"]
     assert found.winner.lr == 0.4 and found.state.optimizer == {"of": "0.4"}
     assert [one.arm.lr for one in found.ranked] == [0.4, 0.2, 0.1, 0.8, 1.6]
+
+
+def test_rates_are_not_tried_again_after_the_time(monkeypatch):
+    class Slow(ByRate):
+        def train(self, make, steps, until=None, deadline=0.0):
+            clock.append(clock[-1] + 0.2)
+            return super().train(make, steps)
+
+    clock, rates = [0.0], (0.1, 0.2, 0.4, 0.8)
+    monkeypatch.setattr(auto_optimizer, "time", SimpleNamespace(monotonic=lambda: clock[-1]))
+    monkeypatch.setattr(auto_optimizer, "planned", lambda *_: [Round(4, 30), Round(2, 90)])
+    losses = {"0.1": [0.2, 0.5], "0.2": [0.3, 0.4], "0.4": [0.6, 0.3], "0.8": [0.7, 0.6]}
+    for seconds, winner in ((1, 0.2), (9, 0.4)):
+        clock[:] = [0.0]
+        given = AutoSettings(max_training_time=f"00:00:00:0{seconds}")
+        assert search(Slow(losses), at_rates(*rates), given, RULES).winner.lr == winner
 
 
 def test_a_rate_that_did_not_train_is_not_tried_again():
