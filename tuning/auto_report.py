@@ -128,7 +128,7 @@ def _chart(number: int, arms: list[dict[str, Any]]) -> Chart:
     ranked = sorted(arms, key=lambda arm: math.inf if arm["loss"] is None else arm["loss"])
     names = sorted({arm["optimizer"] for arm in arms})
     series = []
-    for place, arm in enumerate(ranked):
+    for place, arm in enumerate(arm for arm in ranked if arm["train"]):
         color = "accent" if place == 0 else COLORS[names.index(arm["optimizer"]) % len(COLORS)]
         name = f"{arm['optimizer']} {arm['lr']:g}"
         series.append(_series(name, arm["train"], color))

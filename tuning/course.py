@@ -140,6 +140,9 @@ class Course:
         """
         until = until or steps
         curve, started = Curve(until), time.monotonic()
+        if started > deadline:
+            curve.dropped = OUT_OF_TIME
+            return curve, State({}, {})
         self.task.to(self.device).train()
         self.task.net.load_state_dict(self.initial)
         optimizer = make_optimizer(self.task.net)

@@ -14,6 +14,8 @@ import yaml
 from tuning import auto_optimizer
 from tuning.arms import Arm
 from tuning.auto_optimizer import planned, search
+from tuning.auto_report import section
+from tuning.auto_report import told as told_of
 from tuning.auto_settings import AutoSettings, SearchSettings, of_choice
 from tuning.course import OUT_OF_TIME, Curve, State
 from tuning.halving import Round
@@ -256,6 +258,18 @@ def test_arms_that_the_time_left_out_are_counted_in_the_verdict():
     losses = {name: [0.5, 0.5] for name in FOUR}
     found = search(Written(losses, dict.fromkeys(FOUR[1:], OUT_OF_TIME)), contestants(*FOUR), LONG, RULES)
     assert "(4 arms, 3 of them not tried for want of time, rounds: 1" in found.why
+
+
+def test_an_arm_that_never_began_is_in_the_table_and_in_no_chart():
+    class Late(Written):
+        def train(self, make, steps, until=None, deadline=0.0):
+            curve, state = super().train(make, steps, until, deadline)
+            return (Curve(steps, dropped=OUT_OF_TIME) if make.keywords["name"] == "lamb" else curve), state
+
+    found = told_of(search(Late({name: [0.5, 0.5] for name in FOUR}), contestants(*FOUR), LONG, RULES))
+    _, charts, table = section(found).blocks
+    assert [row[-1] for row in table.rows if row[0] == "lamb"] == [OUT_OF_TIME]
+    assert [series.name for series in charts.charts[0].series if "lamb" in series.name] == []
 
 
 def test_no_time_at_all_is_an_error():
