@@ -112,7 +112,7 @@ def section(found: dict[str, Any]) -> Section:
     columns = (
         Column("Optimizer"), Column("Rate", "number"), Column("Weight decay", "number"), Column("Round", "count"),
         Column("Steps", "count"), Column("Validation loss", "number"), Column("Training loss", "number"),
-        Column("Seconds", "number"), Column("Dropped"),
+        Column("Seconds", "number"), Column("Dropped", wraps=any(row["dropped"] for row in found["ranked"])),
     )  # fmt: skip
     keys = ("optimizer", "lr", "weight_decay", "round", "steps", "val_loss", "train_loss", "seconds", "dropped")
     table = PageTable(columns, tuple(tuple(row[key] for key in keys) for row in found["ranked"]))

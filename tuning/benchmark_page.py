@@ -16,7 +16,7 @@ COLUMNS = (
     Column("Images/s", "number"), Column("Memory MiB", "count"), Column("Disk MiB", "number"),
     Column("Parameters M", "number"), Column("GMACs", "number"), Column("Activations M", "number"), Column("Weights"),
 )  # fmt: skip
-FAILED = (Column("Model"), Column("Engine"), Column("Batch", "count"), Column("Size"), Column("Why"))
+FAILED = (Column("Model"), Column("Engine"), Column("Batch", "count"), Column("Size"), Column("Why", wraps=True))
 LEAST_ROOM = 0.06  # of an axis beside the outermost points
 
 

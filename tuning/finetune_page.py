@@ -33,7 +33,7 @@ def section(found: Finetuned) -> Section:
     """Picture and table."""
     rounds = [Column(f"After {many(epochs, 'epoch')}", "number") for _, epochs in found.rounds]
     columns = (Column("Model"), Column("Published top-1 %", "number"), Column("p95 ms", "number"), *rounds,
-               Column("Why not"))  # fmt: skip
+               Column("Why not", wraps=True))  # fmt: skip
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (name(one.one), one.one.top1, one.one.row.p95_ms, *_by_round(found, one), one.error) for one in found.tried
     )

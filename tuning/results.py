@@ -124,7 +124,7 @@ def _note(study: Study) -> str:
 def _table(study: Study) -> Table:
     columns = (
         Column("Trial", "count"),
-        Column("State"),
+        Column("State", wraps=any(trial.error for trial in study.ended)),
         Column("Epochs", "count"),
         *(Column(name, "number") for name in study.goal.figures),
         *(Column(key.rpartition(".")[2]) for key in study.keys),

@@ -33,5 +33,5 @@ def sections(run: Run) -> list[Section]:
     if not file.is_file():
         return []
     rows = tuple((one["what"], one["chosen"], one["why"]) for one in json.loads(file.read_text()))
-    table = Table((Column("What"), Column("Chosen"), Column("Why")), rows)
+    table = Table((Column("What"), Column("Chosen"), Column("Why", wraps=True)), rows)
     return [Section("Automatic choices", (table,), "What was chosen for this run, and the figures that spoke for it.")]

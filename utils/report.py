@@ -52,6 +52,7 @@ class Column:
     title: str
     kind: Literal["text", "count", "number", "share"] = "text"
     ends: tuple[float, float] = (0.0, 1.0)  # of the bars that show ranges
+    wraps: bool = False  # of sentences, which are shown whole; other words are cut where they are long
 
 
 @dataclass(frozen=True)

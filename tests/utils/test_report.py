@@ -103,6 +103,15 @@ def test_a_missing_figure_is_a_dash_and_sorts_last():
     assert [word in page.text for word in ("1,234", "50.0 %", "–")] == [True] * 3
 
 
+def test_sentences_are_shown_whole_in_the_width_that_there_is():
+    cut, whole = (
+        Page(render("t", [Section("s", (Table((Column("a"), Column("why", wraps=wraps)), (("x", "y"),)),))]))
+        for wraps in (False, True)
+    )
+    assert [cell["class"] for cell in (*cut.of("td"), *whole.of("td"))] == ["text", "text", "text", "text wraps"]
+    assert [any("slim" in block.get("class", "") for block in page.of("div")) for page in (cut, whole)] == [True, False]
+
+
 def test_a_long_table_can_be_filtered_and_a_short_one_needs_no_field():
     short, long = (Section("s", (Table((Column("a"),), (("x",),) * rows),)) for rows in (20, 21))
     assert not Page(render("t", [short])).of("input")
