@@ -32,21 +32,23 @@ addEventListener("hashchange", () => { if (takeToken()) location.reload(); }); /
 
 export const isAsking = () => asking !== null;
 
-export function askForToken(why) {
+// Whether there is another one; where it is needed, nobody gets past the question.
+export function askForToken(why, needed = true) {
   asking ??= new Promise((resolve) => {
     const input = el("input", { className: "entry mono", type: "password", autocomplete: "off", required: true, "aria-label": "token", data: { testid: "token" } });
     const form = el("form", { method: "dialog" },
       el("h2", {}, "Your token, please"),
       el("p", { className: "note" }, why, " The server prints a link with it when it starts, and keeps it in ", el("code", {}, "store/tokens"), "."),
       input,
-      el("div", { className: "row" }, button("Go on", () => {}, { kind: "main", type: "submit", "data-testid": "token-go" })));
-    const dialog = el("dialog", { "aria-label": "token" }, form);
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
-    form.addEventListener("submit", () => {
-      keep(input.value.trim());
+      el("div", { className: "row" }, needed ? null : button("Leave it", () => dialog.close()), button("Go on", () => {}, { kind: "main", type: "submit", value: "given", "data-testid": "token-go" })));
+    const dialog = el("dialog", { "aria-label": "token", data: { testid: "ask-token" } }, form);
+    dialog.addEventListener("close", () => {
+      const given = dialog.returnValue === "given";
+      if (needed && !given) return dialog.showModal();
+      if (given) keep(input.value.trim());
       asking = null;
       dialog.remove();
-      resolve();
+      return resolve(given);
     });
     document.body.append(dialog);
     dialog.showModal();
@@ -126,7 +128,6 @@ export function head() {
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* stays for this page */ }
   });
   at("who").addEventListener("click", async () => {
-    await askForToken("Use another token from now on.");
-    location.reload();
+    if (await askForToken("Use another token from now on.", false)) location.reload();
   });
 }

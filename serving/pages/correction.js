@@ -12,14 +12,15 @@ export function correction(asked, done) {
   const answer = (ANSWERS[asked.task] ?? inWords)(asked, send);
 
   async function send(label) {
-    form.querySelectorAll("button").forEach((one) => { one.disabled = true; });
+    if (form.ariaBusy) return;
+    form.ariaBusy = "true";
     try {
       await call("POST", "/api/feedback", { body: packed(asked, label) });
       done(said(label));
     } catch (error) {
       note.textContent = error.message;
       note.className = "failure";
-      form.querySelectorAll("button").forEach((one) => { one.disabled = false; });
+      form.ariaBusy = null;
     }
   }
 
@@ -49,16 +50,16 @@ function inWords(asked, send, placeholder = "what is wrong") {
 function oneClass(asked, send) {
   const right = asked.classes.filter((name) => name !== asked.found.top?.[0].class);
   const words = inWords(asked, send, right.length ? "something else" : "the right answer");
-  return { nodes: [asked.classes.length <= FEW ? chips(right, send) : choice("the right class", right, (name) => { if (name) send(name); }), ...words.nodes], label: words.label };
+  if (asked.classes.length <= FEW) return { nodes: [chips(right, send), ...words.nodes], label: words.label };
+  const select = choice("the right class", right);
+  return { nodes: [select, ...words.nodes], label: () => words.label() || right[select.value] };
 }
 
 const chips = (names, send) => el("div", { className: "chips" }, names.map((name) => button(name, () => send(name), { kind: "small", "data-testid": "class-choice" })));
 
-// changed: called with the name, or null.
-function choice(label, names, changed = () => {}, first = null) {
-  const select = el("select", { className: "entry", "aria-label": label, data: { testid: "class-choice" } }, el("option", { value: "" }, `choose ${label}`), names.map((name, place) => el("option", { value: String(place), selected: name === first }, name)));
-  select.addEventListener("change", () => changed(select.value ? names[Number(select.value)] : null));
-  return select;
+// Arrow keys change it on their way to another one: it is for a button to send it.
+function choice(label, names, first = null) {
+  return el("select", { className: "entry", "aria-label": label, data: { testid: "class-choice" } }, el("option", { value: "" }, `choose ${label}`), names.map((name, place) => el("option", { value: String(place), selected: name === first }, name)));
 }
 
 function someLabels({ classes, found }) {
@@ -71,7 +72,7 @@ function someLabels({ classes, found }) {
 function oneOfEach({ classes, found }) {
   const selects = found.heads.map(({ head, top }) => {
     const names = classes.filter((name) => name.startsWith(`${head}=`)).map((name) => name.slice(head.length + 1));
-    return { head, names, select: choice(head, names, undefined, top[0].class) };
+    return { head, names, select: choice(head, names, top[0].class) };
   });
   const label = () => (selects.every(({ select }) => select.value) ? selects.map(({ head, names, select }) => `${head}=${names[Number(select.value)]}`).join(SEVERAL) : "");
   return { nodes: selects.map(({ head, select }) => el("label", { className: "field" }, head, select)), label };

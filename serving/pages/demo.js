@@ -129,9 +129,11 @@ const titled = (one) => el("header", {}, el("strong", {}, one.name), button("Rem
   show();
 }, { kind: "small plain" }));
 
+const redraw = (one, ...children) => fill(one.answer, titled(one), ...children);
+
 function ask(one) {
   one.waits = false;
-  one.answer.replaceChildren(titled(one), el("div", { className: "waiting", data: { testid: "spinner" } }, el("span", { className: "spinner", "aria-hidden": "true" }), "the model looks at it …"));
+  redraw(one, el("div", { className: "waiting", data: { testid: "spinner" } }, el("span", { className: "spinner", "aria-hidden": "true" }), "the model looks at it …"));
   waiting.push(one);
   pump();
 }
@@ -187,10 +189,12 @@ function answered(one, said) {
   }, { kind: "small", "aria-expanded": "false", "data-testid": "wrong" });
   one.wrong = wrong;
   place.append(correction({ file: one.file, endpoint: said.endpoint, id: found.id, task: said.task, classes: said.classes, found }, (words) => {
-    wrong.replaceWith(el("span", { className: "note", role: "status", data: { testid: "thanks" } }, words));
+    const thanks = el("span", { className: "note", role: "status", tabindex: -1, data: { testid: "thanks" } }, words);
+    wrong.replaceWith(thanks);
     place.remove();
+    thanks.focus();
   }));
-  one.answer.replaceChildren(titled(one), ...drawn(found, one.picture, TOP), one.foot, place);
+  redraw(one, ...drawn(found, one.picture, TOP), one.foot, place);
   one.mark = el("span", {});
   one.foot.append(one.mark, found.error ? "" : wrong);
   mark(one);
@@ -217,7 +221,7 @@ function retry(one) {
 // An image that nobody could look at is shown again as soon as a model is there.
 function failed(one, error) {
   one.waits = AWAY.includes(error.status);
-  one.answer.replaceChildren(titled(one), el("p", { className: "failure", data: { testid: "failure" } }, error.message, one.waits ? "; it is asked again by itself" : ""),
+  redraw(one, el("p", { className: "failure", data: { testid: "failure" } }, error.message, one.waits ? "; it is asked again by itself" : ""),
     el("div", { className: "row" }, again(one, "Try again")));
 }
 

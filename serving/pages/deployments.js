@@ -64,13 +64,13 @@ function loading(row, here) {
 
 function candidates(row) {
   const line = (role, id, words) => el("div", { className: "row apart", data: { testid: role } }, el("span", {}, `${nameOf(id)} `, el("span", { className: "note" }, words)),
-    button("Withdraw", (event) => attempt(() => post(`/api/deployments/${row.name}/withdraw`, { role }), event.currentTarget), { kind: "small operator", "data-keep": `withdraw-${role}` }));
+    button("Withdraw", (event) => attempt(() => post(`/api/deployments/${row.name}/withdraw`, { role }), event.currentTarget), { kind: "small operator", "data-keep": `withdraw-${role}-${row.name}` }));
   return [row.shadow_id ? line("shadow", row.shadow_id, "watches as a shadow") : null,
     row.canary_id ? line("canary", row.canary_id, `answers ${Math.round(100 * row.canary_share)} % as canary`) : null];
 }
 
 function actions(row) {
-  const act = (words, testid, run, title, disabled = false) => button(words, (event) => attempt(run, event.currentTarget), { kind: "small operator", disabled, title, "data-testid": testid, "data-keep": testid });
+  const act = (words, testid, run, title, disabled = false) => button(words, (event) => attempt(run, event.currentTarget), { kind: "small operator", disabled, title, "data-testid": testid, "data-keep": `${testid}-${row.name}` });
   const place = `/api/deployments/${row.name}`;
   return [
     act("Roll back", "rollback", () => rollback(row, place), "Brings back what was live before", row.generation < 2),

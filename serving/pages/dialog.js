@@ -1,8 +1,9 @@
 // A question before something is done that others see.
-import { button, el } from "./dom.js";
+import { button, el, refocus } from "./dom.js";
 
 // Resolves to the form's data, or null where the person thinks better of it.
 export function sure(title, explained, act, ...controls) {
+  const { keep } = document.activeElement.dataset;
   return new Promise((resolve) => {
     const form = el("form", { method: "dialog" }, el("h2", {}, title), el("p", { className: "note" }, explained), controls,
       el("div", { className: "row" }, button("Leave it", () => dialog.close()), button(act, () => {}, { kind: "main", type: "submit", "data-testid": "sure" })));
@@ -10,6 +11,7 @@ export function sure(title, explained, act, ...controls) {
     form.addEventListener("submit", () => resolve(new FormData(form)));
     dialog.addEventListener("close", () => {
       dialog.remove();
+      if (keep && document.activeElement === document.body) refocus(document.body, keep); // drawn anew meanwhile
       resolve(null);
     });
     document.body.append(dialog);

@@ -34,7 +34,7 @@ export const tag = (words, kind = "") => el("span", { className: `tag ${kind}`.t
 
 // The first twelve signs; a click copies all of them.
 export function hash(whole) {
-  const shown = el("button", { type: "button", className: "copy hash", title: `${whole} — click to copy`, "aria-label": `copy the hash ${whole.slice(0, 12)}`, data: { hash: whole } }, whole.slice(0, 12), icon("M9 9h11v11H9z", "M5 15H4V4h11v1"));
+  const shown = el("button", { type: "button", className: "copy hash", title: `${whole} — click to copy`, "aria-label": `copy the hash ${whole.slice(0, 12)}`, data: { hash: whole, keep: whole } }, whole.slice(0, 12), icon("M9 9h11v11H9z", "M5 15H4V4h11v1"));
   shown.addEventListener("click", async (event) => {
     event.stopPropagation();
     try {
@@ -47,6 +47,22 @@ export function hash(whole) {
   return shown;
 }
 
+const CONTROLS = "a[href], button:not(:disabled), input, select, textarea, [tabindex]";
+
+// The focus goes to the control of that name, or to the first that is left near a place.
+export function refocus(place, keep) {
+  let found = keep && place.querySelector(`[data-keep="${CSS.escape(keep)}"]:not(:disabled)`);
+  for (let node = place; !found && node; node = node.parentElement) found = [...node.querySelectorAll(CONTROLS)].find((one) => one.checkVisibility());
+  found?.focus({ preventScroll: true });
+}
+
+// Changes what is below a node; the focus stays there, or near.
+function holding(node, change) {
+  const held = node.contains(document.activeElement) ? document.activeElement : null;
+  change();
+  if (held && !node.contains(document.activeElement)) refocus(node, held.dataset.keep);
+}
+
 // Keeps the nodes of what is still there, so that what is open stays open and what has the focus keeps it.
 export function keyed(parent, items, key, make, update) {
   const known = (parent.known ??= new Map());
@@ -56,17 +72,17 @@ export function keyed(parent, items, key, make, update) {
     update(known.get(name), item);
     return known.get(name);
   });
-  for (const [name, node] of known) if (!nodes.includes(node)) { node.remove(); known.delete(name); }
-  nodes.forEach((node, place) => { if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] ?? null); });
+  holding(parent, () => {
+    for (const [name, node] of known) if (!nodes.includes(node)) { node.remove(); known.delete(name); }
+    nodes.forEach((node, place) => { if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] ?? null); });
+  });
 }
 
 // Replaces the children only where they would look different, so that a selection and the focus survive.
 export function fill(node, ...children) {
   const fresh = el("div", {}, ...children);
   if (node.childNodes.length === fresh.childNodes.length && [...node.childNodes].every((child, i) => child.isEqualNode(fresh.childNodes[i]))) return;
-  const focused = node.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
-  node.replaceChildren(...fresh.childNodes);
-  if (focused) node.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus();
+  holding(node, () => node.replaceChildren(...fresh.childNodes));
 }
 
 export function tell(words, seconds = 6) {
@@ -76,16 +92,17 @@ export function tell(words, seconds = 6) {
   setTimeout(() => shown.remove(), 1000 * seconds);
 }
 
-// Runs what a person asked for; what goes wrong is told.
+// Runs what a person asked for, once at a time; what goes wrong is told. The control keeps the focus, which a disabled one loses.
 export async function attempt(act, control = null) {
-  if (control) control.disabled = true;
+  if (control?.ariaDisabled) return undefined;
+  if (control) control.ariaDisabled = "true";
   try {
     return await act();
   } catch (error) {
     tell(error.message, 12);
     return undefined;
   } finally {
-    if (control) control.disabled = false;
+    if (control) control.ariaDisabled = null;
   }
 }
 

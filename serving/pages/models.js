@@ -91,7 +91,7 @@ function details(model) {
     model.verdict ? el("p", {}, `${model.verdict.promote ? "Went live" : "Did not go live"}: ${model.verdict.why}`) : null,
     el("dl", { className: "facts" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
     ...model.evaluations.map(measured),
-    model.live || model.pruned ? null : el("div", { className: "row" }, ["shadow", "canary"].map((how) => button(how === "shadow" ? "Let it watch as a shadow" : "Let it answer a share as canary", () => attempt(() => deploy(model, how)), { kind: "small operator", "data-testid": how }))));
+    model.live || model.pruned ? null : el("div", { className: "row" }, ["shadow", "canary"].map((how) => button(how === "shadow" ? "Let it watch as a shadow" : "Let it answer a share as canary", () => attempt(() => deploy(model, how)), { kind: "small operator", "data-testid": how, "data-keep": `${how}-${model.id}` }))));
 }
 
 function measured(found) {

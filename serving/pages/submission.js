@@ -1,5 +1,5 @@
 // The drop zone for a grid: what it would start is told before it is started.
-import { at, button, count, el, fill, svg, tell } from "./dom.js";
+import { at, attempt, button, count, el, fill, svg, tell } from "./dom.js";
 import { call } from "./api.js";
 import { words } from "./vocabulary.js";
 
@@ -22,7 +22,7 @@ export function drawSubmission() {
   parts.name = el("input", { value: "main", pattern: "[a-z0-9][a-z0-9_.\\-]{0,63}", maxlength: 64, data: { testid: "name" } });
   parts.priority = el("input", { type: "number", min: -100, max: 100, value: 0 });
   parts.told = el("div", { className: "body", "aria-live": "polite", data: { testid: "plan" } });
-  parts.start = button("Start", start, { kind: "main", disabled: true, "data-testid": "start" });
+  parts.start = button("Start", () => attempt(start, parts.start), { kind: "main", disabled: true, "data-testid": "start" });
   parts.example = button("Show me an example", () => write(EXAMPLE), { kind: "plain", "data-testid": "example" });
   at("submission").append(parts.drop, labelled("Grid", "", parts.text),
     el("div", { className: "form" }, labelled("Network", "a name of this list or of timm, such as resnet18", parts.model), parts.models,
@@ -116,14 +116,9 @@ function planned({ size, choices, unknown }) {
 
 async function start() {
   if (!parts.name.reportValidity() || !parts.priority.reportValidity()) return;
-  parts.start.disabled = true;
-  try {
-    const query = new URLSearchParams({ name: parts.name.value, priority: parts.priority.value || "0" });
-    const found = await call("POST", `/api/jobs?${query}`, { body: parts.text.value, headers: { "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") } });
-    tell(`${found.size === 1 ? "1 job waits" : `${count(found.size)} jobs wait`} in sweep ${found.sweep}`);
-    at("work").scrollIntoView();
-  } catch (error) {
-    tell(error.message, 12);
-  }
-  parts.start.disabled = false;
+  const query = new URLSearchParams({ name: parts.name.value, priority: parts.priority.value || "0" });
+  const found = await call("POST", `/api/jobs?${query}`, { body: parts.text.value, headers: { "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") } });
+  tell(`${found.size === 1 ? "1 job waits" : `${count(found.size)} jobs wait`} in sweep ${found.sweep}`);
+  at("work").scrollIntoView();
+  at("t-work").focus({ preventScroll: true });
 }

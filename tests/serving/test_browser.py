@@ -185,6 +185,28 @@ def test_a_correction_is_given_in_the_words_of_the_task(api, opened, task):
         assert is_known(task, classes, sent)
 
 
+def test_of_many_classes_one_is_chosen_with_arrow_keys_and_sent_by_a_button(api, opened):
+    page = opened(api.address, api.secrets["viewer"])
+    page.call("Page.bringToFront")
+    page.until_there("empty")
+    page.value("""(async () => {
+        const { correction } = await import("/pages/correction.js");
+        window.fetch = async (path, what) => {
+            window.sent = what.body.get("label");
+            return new Response("{}");
+        };
+        const classes = Array.from({ length: 1000 }, (_, place) => `class ${place}`);
+        const found = { top: [{ class: "class 0" }] };
+        document.body.append(correction({ task: "classification", classes, found, file: new Blob(["x"]) }, () => {}));
+        document.querySelector("[data-testid=class-choice]").focus();
+    })()""")
+    for _ in range(3):
+        page.key("ArrowDown")
+    assert page.value("window.sent ?? null") is None
+    page.click("keep")
+    page.until("window.sent", "class 3")
+
+
 def test_long_names_of_classes_are_seen_whole_where_an_answer_is_corrected(api, opened):
     page = opened(api.address, api.secrets["viewer"], width=360, height=740)
     page.until_there("empty")
@@ -216,6 +238,10 @@ def test_inline_scripts_and_styles_would_not_run(api, opened, browser):
 def test_a_page_without_a_token_asks_for_it_and_it_does_not_stay_in_the_address(api, opened):
     page = opened(api.address)
     page.until_there("token")
+    page.call("Page.bringToFront")
+    for _ in range(3):
+        page.key("Escape")
+    page.until("document.querySelector('[data-testid=ask-token]').open")
     for secret in ("wrong", api.secrets["viewer"]):
         page.until_there("token")
         page.value(f"document.querySelector('[data-testid=token]').value = '{secret}'")
@@ -351,6 +377,54 @@ def test_a_person_does_on_the_page_what_the_store_can_do(api, opened):
     page.until(DEPLOYED, "")
     assert live()["model_id"] is None
     page.until("document.querySelectorAll('[data-testid=history] li').length", lambda count: count >= 12)
+
+
+FOCUS = "document.activeElement.dataset.testid ?? document.activeElement.id"
+
+
+def test_keys_alone_do_it_all_and_the_focus_stays_where_it_was(api, opened):
+    """Whatever is drawn anew by what was done, and where a control goes, on one beside it."""
+    for seed in (1, 2, 3):
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.5 - seed / 10, seed))
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.call("Page.bringToFront")
+    page.until("document.querySelectorAll('[data-testid=model]').length", 3)
+
+    def pressed(testid, *keys):
+        page.until(f"document.querySelector('[data-testid={testid}]:not([aria-disabled])') !== null")
+        page.value(f"document.querySelector('[data-testid={testid}]').focus()")
+        for key in ("Enter", *keys):
+            page.key(key)
+            time.sleep(0.1)  # a dialog opens
+
+    pressed("freeze")
+    page.until(attribute("freeze", "textContent"), "Thaw")
+    assert page.value(FOCUS) == "freeze"
+    pressed("deploy", "Escape")
+    assert (page.value(FOCUS), page.has("dialog")) == ("deploy", False)
+    pressed("deploy", "Tab", "Enter")
+    page.until(attribute("live-generation", "textContent"), "2")
+    page.until(FOCUS, "tick")  # of the same line, which has no such button now
+    pressed("rollback", "Tab", "Tab")
+    api["operator"].post("/api/deployments/main/freeze", json={"frozen": False})  # draws it anew meanwhile
+    page.until(attribute("freeze", "textContent"), "Freeze")
+    page.key("Enter")
+    page.until(attribute("live-generation", "textContent"), "3")
+    page.until(FOCUS, "rollback")
+
+    page.value("document.querySelector('[data-testid=grid]').focus()")
+    page.call("Input.insertText", text='{"SEED": [1, 2]}')
+    page.until(attribute("start", "textContent"), "Start 2 jobs")
+    pressed("start")
+    page.until(FOCUS, "t-work")
+    pressed("cancel")
+    page.until(FOCUS, "retry")
+    page.value("document.getElementById('who').focus()")
+    page.key("Enter")
+    page.until_there("ask-token")
+    page.key("Escape")
+    page.until("document.querySelector('[data-testid=ask-token]')", None)
+    assert page.value(FOCUS) == "who"
 
 
 def test_jobs_that_run_at_the_same_time_have_curves_of_their_own_colours_that_are_named(api, opened):
@@ -498,7 +572,7 @@ def test_a_phone_shows_all_without_scrolling_sideways_and_keys_reach_everything(
     assert page.value("document.documentElement.scrollWidth") <= 360
     reached = set()
     for _ in range(60):
-        page.key("Tab", code="Tab", windowsVirtualKeyCode=9)
+        page.key("Tab")
         found = page.value("""(() => {
             const one = document.activeElement, outline = (node) => getComputedStyle(node).outlineStyle !== "none";
             return [one.dataset.testid ?? one.id, outline(one) || outline(one.parentElement)];
