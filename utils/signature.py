@@ -14,6 +14,15 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic_core import ErrorDetails
 
 _PLAIN_TYPES = {**vars(typing), **vars(__import__("builtins")), "Path": Path, "Mapping": Mapping, "Sequence": Sequence}
+FITTING = {  # in plain words, by the first word of pydantic's name for the mistake
+    "int": "a whole number (such as 3)",
+    "float": "a number (such as 0.01)",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list (such as [1, 2])",
+    "tuple": "a list (such as [1, 2])",
+    "dict": "names with values (such as {a: 1})",
+}
 MOST_NAMED = 30  # where nothing is close: all optimizers' yamls, not all of timm's networks
 
 
@@ -55,7 +64,7 @@ def _mismatch(value: Any, kind: Any) -> str:
     except (PydanticSchemaGenerationError, TypeError, NameError):
         return ""
     except ValidationError as error:
-        return "; ".join(dict.fromkeys(map(_told, error.errors())))
+        return _told(value, error.errors())
     return _lax(value, kind)
 
 
@@ -64,32 +73,37 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind, config=ConfigDict(strict=False, arbitrary_types_allowed=True))
 
 
-def _told(error: ErrorDetails) -> str:
-    """pydantic's words, with the way out where a number or a truth value stands for a name."""
-    if error["type"] == "string_type" and isinstance(error["input"], int | float):
-        return f"expected text; where {error['input']} is a name, quote it ('\"{error['input']}\"' on a command line)"
-    return error["msg"]
+def _told(value: Any, errors: Sequence[ErrorDetails]) -> str:
+    """What would fit, with the way out where a number or a truth value stands for a name."""
+    wrong = errors[0]["input"]
+    place = "" if wrong is value else f" in place of {wrong!r}"
+    is_name = isinstance(wrong, int | float) and any(error["type"] == "string_type" for error in errors)
+    way_out = f"; where {wrong} is a name, quote it ('\"{wrong}\"' on a command line)" if is_name else ""
+    return f"expected {' or '.join(dict.fromkeys(map(_fitting, errors)))}{place}{way_out}"
+
+
+def _fitting(error: ErrorDetails) -> str:
+    if error["type"] == "literal_error":
+        return str(error["ctx"]["expected"])
+    return FITTING.get(error["type"].partition("_")[0], error["msg"])
 
 
 def _lax(value: Any, kind: Any) -> str:
     """Refuses what pydantic converts silently: True for a number, "3" for a number, 1 for a truth value."""
     allowed = {kind, *typing.get_args(kind)}
     numeric = bool(allowed & {int, float})
+    fitting = FITTING["float" if float in allowed else "int"]
     if isinstance(value, bool) and numeric and bool not in allowed and value not in _literals(allowed):
-        return f"expected {_spell(kind)}, not a truth value"
+        return f"expected {fitting}, not a truth value"
     if isinstance(value, str) and numeric and str not in allowed and value not in _literals(allowed):
-        return f"expected {_spell(kind)}, not text"
+        return f"expected {fitting}, not text"
     if bool in allowed and not isinstance(value, bool) and value is not None and len(allowed - {type(None)}) <= 2:
-        return "expected true or false" if value not in _literals(allowed) and type(value) not in allowed else ""
+        return f"expected {FITTING['bool']}" if value not in _literals(allowed) and type(value) not in allowed else ""
     return ""
 
 
 def _literals(kinds: set[Any]) -> set[Any]:
     return {value for kind in kinds if typing.get_origin(kind) is typing.Literal for value in typing.get_args(kind)}
-
-
-def _spell(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
 def signature_in_source(target: str) -> Signature | None:
