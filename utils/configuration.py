@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from utils.build import ConfigurationError
 from utils.loading import whole
@@ -180,9 +180,11 @@ def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def plain(cfg: Any) -> Any:
     """A resolved plain container; a missing value (`???`) is refused by name."""
-    if missing := sorted(OmegaConf.missing_keys(cfg)):
-        raise ConfigurationError(f"{missing[0]} has no value: give {missing[0]}=… on the command line")
-    return OmegaConf.to_container(cfg, resolve=True)
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        missing = min(OmegaConf.missing_keys(cfg))
+        raise ConfigurationError(f"{missing} has no value: give {missing}=… on the command line") from error
 
 
 def composed(base: Sequence[str], overrides: Sequence[str] = ()) -> dict[str, Any]:
