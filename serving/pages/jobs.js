@@ -3,7 +3,7 @@ import { at, attempt, button, count, el, fill, keyed, tag, when, span } from "./
 import { get, post } from "./api.js";
 import { Chart, FEW } from "./chart.js";
 import { forget, linesOf, rowsOf } from "./reports.js";
-import { isShare, lowerIsBetter, merit, title, words, written } from "./vocabulary.js";
+import { called, isShare, lowerIsBetter, merit, title, written } from "./vocabulary.js";
 
 export let jobs = [];
 let models = [];
@@ -150,8 +150,7 @@ function updateJob(node, job, differing) {
 // The last line, which names it; what Python calls an error is nothing to who reads it here.
 const reason = (error) => (error ?? "").trim().split("\n").at(-1).replace(/^(error|[\w.]+(Error|Exception|BadImage)): /, "");
 
-const BACK = () => Object.fromEntries(Object.entries(words.short).map(([name, key]) => [key, name]));
-const spoken = (key) => (BACK()[key] ?? key.split(/[./]/).at(-1)).toLowerCase().replaceAll("_", " ");
+const spoken = (key) => called(key) ?? key.split(/[./]/).at(-1).toLowerCase().replaceAll("_", " ");
 const progress = (job) => (typeof job.figures.epoch === "number" ? `after epoch ${job.figures.epoch + 1}` : `step ${job.figures.step ?? "–"}`);
 
 function acts(job) {

@@ -1,7 +1,7 @@
 // The drop zone for a grid: what it would start is told before it is started.
 import { at, attempt, button, count, el, fill, svg, tell } from "./dom.js";
 import { call } from "./api.js";
-import { words } from "./vocabulary.js";
+import { called, words } from "./vocabulary.js";
 
 const AGAIN = 2000; // ms before a server that does not answer is asked again
 const PAUSE = 400; // ms after the last key, before the server is asked
@@ -108,7 +108,7 @@ function planned({ size, choices, unknown }) {
   fill(parts.told,
     el("p", { className: "sizes", data: { testid: "size" } }, `${product}${count(size)} ${size === 1 ? "job" : "jobs"}`),
     Object.keys(choices).length ? null : el("p", { className: "note" }, "Nothing is set: it is trained as the worker has it."),
-    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", {}, key), el("dd", {}, values.map((one) => (Array.isArray(one) ? `[${one.join(", ")}]` : String(one))).join(", "))))),
+    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", { title: key }, called(key) ?? key), el("dd", {}, values.map((one) => (Array.isArray(one) ? `[${one.join(", ")}]` : String(one))).join(", "))))),
     Object.keys(unknown).length ? el("div", { data: { testid: "unknown" } }, el("h3", {}, "Left out"), el("dl", { className: "plan" }, Object.entries(unknown).map(([key, help]) => el("div", {}, el("dt", {}, key), el("dd", {}, help))))) : null);
   fill(parts.start, size === 1 ? "Start 1 job" : `Start ${count(size)} jobs`);
   parts.start.disabled = false;

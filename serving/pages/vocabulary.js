@@ -13,6 +13,9 @@ export const lowerIsBetter = (name) => words.lower_is_better.includes(bare(name)
 export const written = (name, value) => (value === null || value === undefined ? "–" : isShare(name) ? percent(value) : short(value));
 export const leading = (task) => words.leading[task] ?? "accuracy";
 
+// What a person calls a key of the configuration: learning rate, not optimizers.lr; undefined where there is no short name.
+export const called = (key) => Object.keys(words.short).find((name) => words.short[name] === key)?.toLowerCase().replaceAll("_", " ");
+
 // The figure of merit among those that a training reported: val/accuracy, val/mae, … or its loss.
 export function merit(figures) {
   const names = new Set(Object.values(words.leading));

@@ -488,6 +488,14 @@ def test_the_fields_of_a_sweep_have_room_on_a_phone(api, opened):
     assert model == grid
 
 
+def test_a_plan_is_told_in_the_words_of_the_grid(api, opened):
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.click("example")
+    page.until(attribute("size", "textContent"), "2 × 2 = 4 jobs")
+    told = page.value("[...document.querySelectorAll('.plan dt')].map((one) => [one.textContent, one.title])")
+    assert told[:3] == [["model", "models"], ["epochs", "trainer.max_epochs"], ["learning rate", "optimizers.lr"]]
+
+
 def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
     api["operator"].post("/api/jobs", json={"SEED": [1, 2]})
     page = opened(api.address, api.secrets["operator"], "/store")
