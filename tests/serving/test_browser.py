@@ -220,6 +220,17 @@ def test_long_names_of_classes_are_seen_whole_where_an_answer_is_corrected(api, 
     assert cut <= 0
 
 
+def test_figures_keep_their_names_beside_models_of_long_ones(api, opened):
+    for seed in (1, 2):
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.5, seed, name="n" * 64))
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    page.until("document.querySelectorAll('[data-testid=model]').length", 2)
+    page.value("document.querySelectorAll('[data-testid=tick]').forEach((one) => one.click())")
+    page.until_there("comparison")
+    heights = "[...document.querySelectorAll('[data-testid=comparison] tbody tr')].map((one) => one.offsetHeight)"
+    assert max(page.value(heights)[:2]) < 60
+
+
 def test_inline_scripts_and_styles_would_not_run(api, opened, browser):
     page = opened(api.address, api.secrets["viewer"])
     page.until_there("empty")
