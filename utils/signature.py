@@ -14,14 +14,17 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic_core import ErrorDetails
 
 _PLAIN_TYPES = {**vars(typing), **vars(__import__("builtins")), "Path": Path, "Mapping": Mapping, "Sequence": Sequence}
-FITTING = {  # in plain words, by the first word of pydantic's name for the mistake
-    "int": "a whole number (such as 3)",
-    "float": "a number (such as 0.01)",
-    "bool": "true or false",
-    "string": "text",
-    "list": "a list (such as [1, 2])",
-    "tuple": "a list (such as [1, 2])",
-    "dict": "names with values (such as {a: 1})",
+NUMBER, WHOLE, TRUTH = "a number (such as 0.01)", "a whole number (such as 3)", "true or false"
+FITTING = {  # in plain words, by pydantic's name for the mistake
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing"), NUMBER),
+    **dict.fromkeys(("bool_type", "bool_parsing"), TRUTH),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list (such as [1, 2])"),
+    **dict.fromkeys(("dict_type", "model_attributes_type"), "names with values (such as {a: 1})"),
+    "string_type": "text",
+    "missing": "a value, and there is none",
+    "extra_forbidden": "no such name",
+    "json_invalid": "JSON",
 }
 MOST_NAMED = 30  # where nothing is close: all optimizers' yamls, not all of timm's networks
 
@@ -79,26 +82,28 @@ def _told(value: Any, errors: Sequence[ErrorDetails]) -> str:
     place = "" if wrong is value else f" in place of {wrong!r}"
     is_name = isinstance(wrong, int | float) and any(error["type"] == "string_type" for error in errors)
     way_out = f"; where {wrong} is a name, quote it ('\"{wrong}\"' on a command line)" if is_name else ""
-    return f"expected {' or '.join(dict.fromkeys(map(_fitting, errors)))}{place}{way_out}"
+    return f"expected {' or '.join(dict.fromkeys(map(fitting, errors)))}{place}{way_out}"
 
 
-def _fitting(error: ErrorDetails) -> str:
+def fitting(error: ErrorDetails) -> str:
+    """What pydantic expects in the place of a value, in plain words where there are some."""
     if error["type"] == "literal_error":
         return str(error["ctx"]["expected"])
-    return FITTING.get(error["type"].partition("_")[0], error["msg"])
+    words = error["msg"].removeprefix("Input should be ").replace(" should ", " that should ", 1)
+    return FITTING.get(error["type"], words[0].lower() + words[1:])
 
 
 def _lax(value: Any, kind: Any) -> str:
     """Refuses what pydantic converts silently: True for a number, "3" for a number, 1 for a truth value."""
     allowed = {kind, *typing.get_args(kind)}
     numeric = bool(allowed & {int, float})
-    fitting = FITTING["float" if float in allowed else "int"]
+    number = NUMBER if float in allowed else WHOLE
     if isinstance(value, bool) and numeric and bool not in allowed and value not in _literals(allowed):
-        return f"expected {fitting}, not a truth value"
+        return f"expected {number}, not a truth value"
     if isinstance(value, str) and numeric and str not in allowed and value not in _literals(allowed):
-        return f"expected {fitting}, not text"
+        return f"expected {number}, not text"
     if bool in allowed and not isinstance(value, bool) and value is not None and len(allowed - {type(None)}) <= 2:
-        return f"expected {FITTING['bool']}" if value not in _literals(allowed) and type(value) not in allowed else ""
+        return f"expected {TRUTH}" if value not in _literals(allowed) and type(value) not in allowed else ""
     return ""
 
 

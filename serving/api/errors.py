@@ -6,6 +6,7 @@ from secrets import token_hex
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
@@ -17,8 +18,11 @@ from serving.jobs import Late
 from serving.rates import TooOften
 from serving.uploads import BadUpload
 from serving.workers import OtherVersion
+from utils.signature import fitting
 
 log = logging.getLogger(__name__)
+
+SHOWN = 80  # characters of a value that does not fit
 
 STATUS: dict[type[Exception], int] = {
     LookupError: 404,
@@ -85,9 +89,15 @@ async def _of_http(request: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """The first few problems, without what was sent."""
-    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:3]]
-    return JSONResponse({"error": "; ".join(found)}, 422)
+    """The first few problems."""
+    return JSONResponse({"error": "; ".join(map(_problem, error.errors()[:3]))}, 422)
+
+
+def _problem(error: ErrorDetails) -> str:
+    """Which part of a request, what stands there where it is a single value, and what would fit."""
+    name, given = ".".join(map(str, error["loc"])), error["input"]
+    is_single = isinstance(given, str | int | float) and error["type"] not in ("missing", "json_invalid")
+    return f"{name}{f'={given!r:.{SHOWN}}' if is_single else ''}: expected {fitting(error)}"
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

@@ -143,6 +143,23 @@ def test_hostile_numbers_and_names_are_refused_as_mistakes(api):
     assert api["operator"].post("/api/jobs?name=..", json={}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/api/jobs?priority=x", {}, "query.priority='x': expected a whole number (such as 3)"),
+        ("/api/jobs?priority=1000", {}, "query.priority='1000': expected less than or equal to 100"),
+        ("/api/jobs?name=A", {}, "query.name='A': expected string that should match pattern '^[a-z0-9]"),
+        ("/api/deployments", {}, "body.model: expected a value, and there is none"),
+        ("/api/deployments", {"model": 1, "x": "y" * 99}, f"body.x='{'y' * 79}: expected no such name"),
+        ("/api/deployments/main/freeze", {"frozen": []}, "body.frozen: expected true or false"),
+        ("/api/deployments/main/freeze", 3, "body=3: expected names with values (such as {a: 1})"),
+    ],
+)
+def test_what_a_request_lacks_is_told_by_name_value_and_what_would_fit(api, path, body, told):
+    answer = api["operator"].post(path, json=body)
+    assert (answer.status_code, answer.json()["error"][: len(told)]) == (422, told)
+
+
 def test_a_worker_of_another_version_is_refused_with_both_named(api):
     joining = {"name": "lab", "version": "older", "machine": "here"}
     answer = api["worker"].post("/api/workers", json=joining)
