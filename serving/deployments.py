@@ -154,7 +154,7 @@ class Deployments:
         pruned = set(connection.execute(select(model.c.id).where(model.c.pruned.is_not(None))).scalars())
         former = [number for number in states[:-1] if number not in (None, seen.model_id) and number not in pruned]
         if not former:
-            raise Conflict(f"nothing was live on {seen.name} before that could be brought back")
+            raise Conflict(f"nothing was live on {seen.name} before that could be brought back: set a model live")
         return former[-1]
 
     def history(self, limit: int = 200, before: int | None = None) -> list[dict[str, Any]]:

@@ -169,10 +169,12 @@ class Queue:
             return str(self._row(connection, number).state)
 
     def cancel_sweep(self, number: int) -> int:
-        """All of a sweep's jobs that wait or run, as `cancel` does; how many these were."""
+        """All of a sweep's jobs that wait or run, as `cancel` does; how many these were. Raises LookupError."""
         of_sweep = update(job).where(job.c.sweep_id == number)
         ended = {"state": "cancelled", "ended": time.time()}
         with self.database.write() as connection:
+            if connection.execute(select(job.c.id).where(job.c.sweep_id == number).limit(1)).first() is None:
+                raise LookupError(f"there is no sweep {number}")
             waiting = connection.execute(of_sweep.where(job.c.state == "queued").values(**ended)).rowcount
             running = of_sweep.where(job.c.state == "running").values(cancel_requested=True)
             return waiting + connection.execute(running).rowcount

@@ -72,6 +72,14 @@ def test_a_job_that_waits_is_put_first_and_one_that_does_not_is_left(api):
     assert api["operator"].post("/api/jobs/99/priority", json={"priority": 1}).status_code == 404
 
 
+def test_a_sweep_is_cancelled_as_a_whole_and_one_that_is_not_there_is_named(api):
+    number = api["operator"].post("/api/jobs", json={"SEED": [1, 2]}).json()["sweep"]
+    answers = [api["operator"].post(f"/api/sweeps/{number}/cancel").json() for _ in range(2)]
+    assert answers == [{"cancelled": 2}, {"cancelled": 0}]
+    missing = api["operator"].post("/api/sweeps/99/cancel")
+    assert (missing.status_code, missing.json()) == (404, {"error": "there is no sweep 99"})
+
+
 def test_figures_and_lines_are_told_apart(api):
     number = api["operator"].post("/api/jobs", json={"SEED": 1}).json()["jobs"][0]
     joined = api["worker"].post("/api/workers", json={"name": "w", "version": "test-version", "machine": "m"}).json()
