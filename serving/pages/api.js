@@ -40,16 +40,19 @@ export function askForToken(why, needed = true) {
       el("h2", {}, "Your token, please"),
       el("p", { className: "note" }, why, " The server prints a link with it when it starts, and keeps it in ", el("code", {}, "store/tokens"), "."),
       input,
-      el("div", { className: "row" }, needed ? null : button("Leave it", () => dialog.close()), button("Go on", () => {}, { kind: "main", type: "submit", value: "given", "data-testid": "token-go" })));
+      el("div", { className: "row" }, needed ? null : button("Leave it", () => dialog.close()), button("Go on", () => {}, { kind: "main", type: "submit", "data-testid": "token-go" })));
     const dialog = el("dialog", { "aria-label": "token", data: { testid: "ask-token" } }, form);
-    dialog.addEventListener("close", () => {
-      const given = dialog.returnValue === "given";
-      if (needed && !given) return dialog.showModal();
-      if (given) keep(input.value.trim());
+    const done = (given) => {
       asking = null;
       dialog.remove();
-      return resolve(given);
+      const isAnother = needed && document.documentElement.dataset.role; // whose token it is shows once for all who wait
+      resolve(isAnother ? patiently(identify).then(() => true) : given);
+    };
+    form.addEventListener("submit", () => {
+      keep(input.value.trim());
+      done(true);
     });
+    dialog.addEventListener("close", () => (needed ? dialog.showModal() : done(false)));
     document.body.append(dialog);
     dialog.showModal();
   });

@@ -265,6 +265,20 @@ def test_a_page_without_a_token_asks_for_it_and_it_does_not_stay_in_the_address(
     assert given.value("history.length") <= 2
 
 
+def test_who_gives_another_token_while_the_page_is_open_is_offered_what_this_one_may(api, opened):
+    secret = api.parts.tokens.create("short", "viewer")
+    page = opened(api.address, secret, "/store")
+    page.until("document.documentElement.dataset.role", "viewer")
+    page.until_there("no-jobs")
+    [number] = [one["id"] for one in api["admin"].get("/api/tokens").json() if one["name"] == "short"]
+    api["admin"].delete(f"/api/tokens/{number}")
+    for role in ("worker", "operator"):
+        page.until_there("token")
+        page.value(f"document.querySelector('[data-testid=token]').value = '{api.secrets[role]}'")
+        page.click("token-go")
+    page.until("document.documentElement.dataset.role", "operator")
+
+
 def test_a_server_that_goes_is_shown_and_what_happened_meanwhile_too_when_it_is_back(open_parts, opened):
     parts = open_parts()
     secret = parts.tokens.create("guest", "viewer")
