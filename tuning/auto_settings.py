@@ -34,8 +34,8 @@ class SearchSettings:
             raise ValueError(f"optimizers.search.at_once={self.at_once}: use 1 or more, or auto for one on each GPU")
         for name in self.order:
             refuse_unknown("optimizers.search.order", name, optimizers())
-        if not 0 <= self.horizon <= 1:
-            raise ValueError(f"optimizers.search.horizon={self.horizon}: use an exponent from 0 to 1")
+        if not -1 <= self.horizon <= 1:
+            raise ValueError(f"optimizers.search.horizon={self.horizon}: use an exponent from -1 to 1")
         if not 0 < self.share <= 100:
             raise ValueError(f"optimizers.search.share={self.share}: use a number of full trainings above 0, such as 1")
 

@@ -182,10 +182,11 @@ def test_what_leads_in_the_longest_round_wins_with_its_state():
     assert [one.arm.name for one in found.ranked] == ["adamw", "sgd", "lamb", "lion"]
 
 
-def test_a_shorter_round_trains_at_a_higher_rate():
+@pytest.mark.parametrize(("horizon", "rates"), [(0.5, (0.1732, 0.1)), (-0.5, (0.0577, 0.1))])
+def test_a_shorter_round_trains_at_the_rate_that_suits_its_length(horizon, rates):
     course = Written({name: [0.5, 0.5] for name in FOUR})
-    search(course, contestants(*FOUR), LONG, SearchSettings(horizon=0.5))
-    assert {(steps, round(rate, 4)) for _, steps, rate in course.calls} == {(30, 0.1732), (90, 0.1)}
+    search(course, contestants(*FOUR), LONG, SearchSettings(horizon=horizon))
+    assert {(steps, round(rate, 4)) for _, steps, rate in course.calls} == {(30, rates[0]), (90, rates[1])}
 
 
 def at_rates(*rates: float) -> list[Arm]:
