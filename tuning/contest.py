@@ -140,10 +140,10 @@ class Contest:
         assert one.course is not None
         course = one.course
         one.steps = max(PROBED_STEPS, int(seconds / (1.35 * one.step_s)))
-        if scaled and (share := smaller(course, one.steps)) < 1:
-            one.share, full_steps = share, course.full_steps
+        if scaled:
+            one.share, full_steps = smaller(course, one.steps), course.full_steps
             course.restore()
-            course = Course(course.config, course.task, course.data, course.device, share)
+            course = Course(course.config, course.task, course.data, course.device, one.share)
             course.full_steps = full_steps
         curve, _ = short_training(course, first_arm(), one.steps, SearchSettings(), time.monotonic() + 1.5 * seconds)
         one.loss, one.dropped = curve.val_loss, curve.dropped
