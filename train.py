@@ -21,7 +21,6 @@ from tuning.auto_model_settings import of_model_search
 from tuning.automatic_settings import of_automatic
 from tuning.checks import check, check_line
 from tuning.interruption import interrupted, trials_of
-from tuning.pool import Pool, pool_of
 from tuning.problem import Problem
 from utils.build import build
 from utils.configuration import command, composed, overridden, plain
@@ -31,6 +30,7 @@ from utils.log import to_file, to_terminal
 if TYPE_CHECKING:
     from datamodule.data import ImageData
     from models.outcome import Outcome
+    from tuning.pool import Pool
 
 NOT_STORED = ("resume_full_training", "reproduce", "logs", "run_name", "force")
 
@@ -57,13 +57,15 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def searched_for(config: dict[str, Any]) -> tuple[Problem | None, Pool | None]:
+def searched_for(config: dict[str, Any]) -> "tuple[Problem | None, Pool | None]":
     """What trainer.tune=True searches, checked, and processes for it, which load torch meanwhile.
 
     Nothing where it is not asked, or another rank did so.
     """
     if not config["trainer"]["tune"] or is_further_rank():
         return None, None
+    from tuning.pool import pool_of
+
     problem = Problem(config, choices(), compose)
     pool = pool_of(problem.settings)
     return problem.check(), pool
@@ -134,7 +136,7 @@ def require_store(config: dict[str, Any]) -> None:
         build(node).check()
 
 
-def searched(begun: Start, problem: Problem, pool: Pool | None) -> Start | None:
+def searched(begun: Start, problem: Problem, pool: "Pool | None") -> Start | None:
     """The best configuration that a search finds, to be trained in full; None where tune.final=false."""
     with loading():
         from tuning.search import best_of

@@ -102,13 +102,13 @@ def main() -> None:
     for name in OPTIMIZERS:
         factors = list[tuple[float, float]]()
         for data, network in NETWORKS:
-            for line, *off in rows(data, network, name, chosen.seeds, chosen.folder.absolute()):
+            for line, from_best, from_span in rows(data, network, name, chosen.seeds, chosen.folder.absolute()):
                 print(line, flush=True)
-                factors.append((off[0], off[1]))
-        kept, apart_from_none = (sum(one[place] <= ALLOWED for one in factors) for place in (0, 1))
+                factors.append((from_best, from_span))
+        of_best, of_span = (sum(one[place] <= ALLOWED for one in factors) for place in (0, 1))
         print(
-            f"{name}: within a factor of {ALLOWED:g} of the grid's best {kept} of {len(factors)}, "
-            f"of where the grid says that it may lie {apart_from_none}"
+            f"{name}: within a factor of {ALLOWED:g} of the grid's best {of_best} of {len(factors)}, "
+            f"of where the grid says that it may lie {of_span}"
         )
 
 

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
+from utils.optimizer_names import folder_of
 from utils.signature import nearest
 
 REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
@@ -47,6 +46,4 @@ def tags() -> dict[str, list[str]]:
 
 
 def _sources() -> list[str]:
-    found = find_spec("timm")
-    assert found is not None and found.submodule_search_locations  # requirements.txt names it
-    return [file.read_text() for file in Path(found.submodule_search_locations[0]).glob("models/*.py")]
+    return [file.read_text() for file in folder_of("timm").glob("models/*.py")]

@@ -25,11 +25,13 @@ def refuse_unknown(key: str, name: str, further: Sequence[str] = ()) -> None:
 @cache
 def optimizer_names() -> tuple[str, ...]:
     """All that a configuration may name, timm's first."""
-    of_timm, of_torch = _source("timm", "optim/_optim_factory.py"), _source("torch", "optim/__init__.py")
+    of_timm = (folder_of("timm") / "optim/_optim_factory.py").read_text()
+    of_torch = (folder_of("torch") / "optim/__init__.py").read_text()
     return (*sorted(OF_TIMM.findall(of_timm)), *sorted(set(OF_TORCH.findall(of_torch)) - set(NO_CHOICE)))
 
 
-def _source(package: str, file: str) -> str:
+def folder_of(package: str) -> Path:
+    """Of an installed package, which is not imported."""
     found = find_spec(package)
     assert found is not None and found.submodule_search_locations  # requirements.txt names it
-    return (Path(found.submodule_search_locations[0]) / file).read_text()
+    return Path(found.submodule_search_locations[0])
