@@ -43,11 +43,21 @@ def fit_temperature(logits: Array, target: Array, lowest: float = 0.05, highest:
         )
     if not np.isfinite(logits).all():
         raise ValueError("a temperature cannot be fitted: the validation logits hold NaN or infinity")
-    loss = _softmax_loss if target.ndim == 1 else _sigmoid_loss
     bounds = (np.log(lowest), np.log(highest))
-    return float(
-        np.exp(minimize_scalar(lambda log: loss(logits / np.exp(log), target), bounds=bounds, method="bounded").x)
+    found = minimize_scalar(
+        lambda log: log_losses(logits / np.exp(log), target).mean(), bounds=bounds, method="bounded"
     )
+    return float(np.exp(found.x))
+
+
+def log_losses(logits: Array, target: Array) -> Array:
+    """Of each sample (samples,), against targets that are smoothed; shapes as of fit_temperature."""
+    return _softmax_losses(logits, target) if target.ndim == 1 else _sigmoid_losses(logits, target)
+
+
+def scaled_losses(logits: Array, target: Array) -> Array:
+    """log_losses at the temperature that suits these samples best: what a network knows, however sure it is of it."""
+    return log_losses(logits / fit_temperature(logits, target), target)
 
 
 def bins_of(confidence: Array, bins: int = BINS) -> Array:
@@ -68,16 +78,19 @@ def reliability(confidence: Array, right: Array, bins: int = BINS) -> Reliabilit
     return Reliability(count, mean_confidence, np.bincount(where, right, bins) / divisor)
 
 
-def _softmax_loss(logits: Array, target: Array) -> float:
+def _softmax_losses(logits: Array, target: Array) -> Array:
     """Cross-entropy with a share of 1 / (samples + 2) spread over the other classes."""
     log_probs = log_softmax(logits, axis=1)
     own = log_probs[np.arange(len(target)), target]
     others = (log_probs.sum(axis=1) - own) / max(logits.shape[1] - 1, 1)
     share = 1 / (len(target) + 2)
-    return float(-((1 - share) * own + share * others).mean())
+    losses: Array = -((1 - share) * own + share * others)
+    return losses
 
 
-def _sigmoid_loss(logits: Array, target: Array) -> float:
+def _sigmoid_losses(logits: Array, target: Array) -> Array:
+    """The mean over an image's labels."""
     share = 1 / (len(target) + 2)
     soft = np.where(np.asarray(target, bool), 1 - share, share)
-    return float(-(soft * log_expit(logits) + (1 - soft) * log_expit(-logits)).mean())
+    losses: Array = -(soft * log_expit(logits) + (1 - soft) * log_expit(-logits)).mean(axis=1)
+    return losses

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.task import ImageTask
 
 log = logging.getLogger(__name__)
+LOSS = "val/loss"
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -44,6 +45,8 @@ class Checkpoints(Checkpoint):
     """Keeps `best.ckpt`, `last.ckpt` and milestones; stops cleanly on SIGTERM and SIGINT.
 
     monitor: the logged figure that says which is best. mode: of it; auto goes by its name.
+    keep: whose weights become the model's: auto: of a loss and a completed schedule the last ones, unless the best are
+    certainly better (models/keeping.py), else the best.
     every_n_steps: saves last.ckpt also between validations (never on an epoch's last batch: a resume there would skip
     that epoch's validation). milestones: epochs (counted from 1) kept as epoch-N.ckpt.
     save_last_model: keep last.ckpt (without it an interrupted run cannot go on).
@@ -53,19 +56,21 @@ class Checkpoints(Checkpoint):
     def __init__(
         self,
         folder: str,
-        monitor: str = "val/loss",
+        monitor: str = LOSS,
         mode: Mode = "auto",
+        keep: Literal["auto", "best", "last"] = "auto",
         every_n_steps: int | None = None,
         milestones: list[int] | None = None,
         save_last_model: bool = True,
         save_weights_only: bool = False,
     ) -> None:
-        self.folder, self.monitor = Path(folder), monitor
+        self.folder, self.monitor, self.keep = Path(folder), monitor, keep
         self.sign = 1 if direction(monitor, mode) == "max" else -1
         self.every_n_steps, self.milestones = every_n_steps, milestones or []
         self.save_last_model, self.save_weights_only = save_last_model, save_weights_only
         self.best: float | None = None
         self.best_epoch: int | None = None
+        self.highest_rate = 0.0  # at any validation
         self.received: int | None = None
         self._validated_epoch = -1
         self._former: dict[int, Any] = {}
@@ -100,6 +105,7 @@ class Checkpoints(Checkpoint):
         if trainer.sanity_checking or not at_end:
             return
         self._validated_epoch = trainer.current_epoch
+        self.highest_rate = max(self.highest_rate, rate(trainer))
         self._keep_best(trainer)
         self._end_of_epoch(trainer, trainer.current_epoch)
 
@@ -140,7 +146,13 @@ class Checkpoints(Checkpoint):
             log.warning("%s is not written: the weights are not finite after step %d", name, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch}
+        return {"best": self.best, "best_epoch": self.best_epoch, "highest_rate": self.highest_rate}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.highest_rate = state_dict.get("highest_rate", 0.0)  # an earlier version's has none
+
+
+def rate(trainer: pl.Trainer) -> float:
+    """The learning rate now, of the first group: all follow one schedule."""
+    return float(trainer.optimizers[0].param_groups[0]["lr"])

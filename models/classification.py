@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.calibration import fit_temperature
+from models.calibration import fit_temperature, scaled_losses
 from models.class_weights import give, of_classes
 from models.evaluation import evaluate_classification
 from models.heads import Heads
@@ -66,6 +66,9 @@ class Classification(ImageTask):
 
     def temperature(self, logits: Array, target: Array) -> float:
         return fit_temperature(logits, target)
+
+    def costs(self, logits: Array, target: Array) -> Array:
+        return scaled_losses(logits, target)
 
     def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         assert not isinstance(temperature, list)

@@ -1,7 +1,7 @@
 """Several classes an image, one of each head, on one trunk: the last layer's rows are divided among the heads."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.wrappers.abstract import WrapperMetric
 
 from datamodule.heads import Head
-from models.calibration import fit_temperature
+from models.calibration import fit_temperature, scaled_losses
 from models.class_weights import give, of_classes
 from models.distillation import softmax_distance
 from models.head_evaluation import evaluate_heads, of_head
@@ -111,8 +111,16 @@ class Heads(ImageTask):
 
     def temperature(self, logits: Array, target: Array) -> list[float]:
         """One for each head."""
-        places = list(enumerate(self.heads))
-        return [fit_temperature(logits[:, head.columns], target[:, place] - head.start) for place, head in places]
+        return [fit_temperature(*part) for part in self._parts(logits, target)]
+
+    def costs(self, logits: Array, target: Array) -> Array:
+        total: Array = np.sum([scaled_losses(*part) for part in self._parts(logits, target)], axis=0)
+        return total
+
+    def _parts(self, logits: Array, target: Array) -> Iterator[tuple[Array, Array]]:
+        """Each head's own."""
+        for place, head in enumerate(self.heads):
+            yield logits[:, head.columns], target[:, place] - head.start
 
     def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         return evaluate_heads(logits, target, classes, np.random.default_rng(0), temperature)

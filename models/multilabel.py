@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.calibration import fit_temperature
+from models.calibration import fit_temperature, scaled_losses
 from models.class_weights import give, of_labels
 from models.distillation import sigmoid_distance
 from models.evaluation import evaluate_multilabel
@@ -60,6 +60,9 @@ class Multilabel(ImageTask):
 
     def temperature(self, logits: Array, target: Array) -> float:
         return fit_temperature(logits, target)
+
+    def costs(self, logits: Array, target: Array) -> Array:
+        return scaled_losses(logits, target)
 
     def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         assert not isinstance(temperature, list)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from rich.table import Table
 
 from datamodule.data import ImageData
 from models.callbacks import Budget, Concluding, the
-from models.checkpoint import Checkpoints
 from models.inference import Predictions, predict
+from models.keeping import Kept, keep
 from models.model_file import Manifest, save_model, weights_sha256
 from models.prediction_sections import Judged
 from models.prediction_table import fields, headings
@@ -53,6 +52,7 @@ class Outcome:
     epochs: int
     steps: int
     best_epoch: int | None
+    kept_epoch: int | None
     weights_sha256: str
 
 
@@ -63,15 +63,17 @@ def conclude(
 
     further: what else the report has; None: no report.
     """
-    best_epoch = _load_best(run, trainer, task)
     data.trainer = None  # from here on one process sees all of each split
-    device = trainer.strategy.root_device
-    found = {split: predict(task, data, split, device) for split in ("val", "test") if data.sizes.get(split)}
+    kept, device = keep(run, trainer, task, data), trainer.strategy.root_device
+    found = {"val": kept.val} if kept.val else {}
+    for split in ("val", "test"):
+        if split not in found and data.sizes.get(split):
+            found[split] = predict(task, data, split, device)
     temperature = task.temperature(found["val"].logits, found["val"].target) if "val" in found else None
     evaluations = {
         split: task.evaluation(part.logits, part.target, data.classes, temperature) for split, part in found.items()
     }
-    outcome = _outcome(run, trainer, task, data, evaluations, best_epoch)
+    outcome = _outcome(run, trainer, task, data, evaluations, kept)
     if trainer.is_global_zero:
         for split, part in found.items():
             write_whole(run.folder / f"predictions_{split}.csv", predictions_csv(part, data, task.name, temperature))
@@ -91,23 +93,13 @@ def conclude(
     return outcome
 
 
-def _load_best(run: Run, trainer: pl.Trainer, task: ImageTask) -> int | None:
-    """Puts the best epoch's weights into the network where validations chose one; answers that epoch."""
-    keeper = the(Checkpoints, trainer)
-    if keeper.best_epoch is None or not run.best.exists():
-        return None
-    state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
-    task.load_state_dict(state)
-    return keeper.best_epoch
-
-
 def _outcome(
     run: Run,
     trainer: pl.Trainer,
     task: ImageTask,
     data: ImageData,
     evaluations: dict[str, Evaluation],
-    best_epoch: int | None,
+    kept: Kept,
 ) -> Outcome:
     budget = the(Budget, trainer)
     return Outcome(
@@ -119,7 +111,8 @@ def _outcome(
         seconds=budget.seconds,
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
-        best_epoch=best_epoch,
+        best_epoch=kept.best,
+        kept_epoch=kept.epoch,
         weights_sha256=weights_sha256(task.net.state_dict()),
     )
 
@@ -142,6 +135,7 @@ def _record(run: Run, config: Config, outcome: Outcome) -> None:
         "epochs": outcome.epochs,
         "steps": outcome.steps,
         "best_epoch": outcome.best_epoch,
+        "kept_epoch": outcome.kept_epoch,
     }
     run.write(config | {"record": record})
 
@@ -189,14 +183,23 @@ def skipped_csv(data: ImageData) -> str:
 
 def facts(outcome: Outcome) -> dict[str, str]:
     """What was trained, on what, for how long, and where it lies."""
-    best = f", the best is {outcome.best_epoch}" if outcome.best_epoch else ""
     return {
         "network": f"{outcome.model}, {outcome.parameters:,} parameters",
         "images": ", ".join(f"{count:,} {split}" for split, count in outcome.images.items() if count),
-        "training": f"{many(outcome.epochs, 'epoch')}{best}; {many(outcome.steps, 'step')} in {outcome.seconds:.1f} s",
+        "training": f"{_epochs(outcome)}; {many(outcome.steps, 'step')} in {outcome.seconds:.1f} s",
         "weights": f"sha256 {outcome.weights_sha256[:16]}",
         "model": _shown(outcome.run.model_file),
     }
+
+
+def _epochs(outcome: Outcome) -> str:
+    """How many, and whose weights are kept."""
+    told, best = many(outcome.epochs, "epoch"), outcome.best_epoch
+    if best is None:
+        return told
+    if outcome.kept_epoch == best:
+        return f"{told}, the best is {best}"
+    return f"{told}, the last is kept (the best figure: {best})"
 
 
 def _shown(path: Path) -> str:

@@ -69,5 +69,10 @@ class Regression(ImageTask):
     def architecture(self, node: dict[str, Any]) -> dict[str, Any]:
         return {"_target_": "models.rescaled.Rescaled", "net": node, "targets": self.num_classes}
 
+    def costs(self, logits: Array, target: Array) -> Array:
+        """Squared differences in training deviations, of all targets together."""
+        found: Array = (((logits - target) / self.loss.get_buffer("std").cpu().numpy()) ** 2).sum(axis=1)
+        return found
+
     def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         return evaluate_regression(logits, target, classes, np.random.default_rng(0))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from datamodule.transforms import IGNORED
 from models.class_weights import give, of_classes
-from models.evaluation import evaluate_segmentation
+from models.evaluation import evaluate_segmentation, segmentation_columns
 from models.named_metrics import named_metrics
 from models.scores import Evaluation, Temperature
 from models.task import ImageTask
@@ -54,6 +54,14 @@ class Segmentation(ImageTask):
         """Pixels by true and predicted class (B, classes, classes), and by true class (B, classes)."""
         counts = pixel_confusion(logits.argmax(1), target, self.num_classes)
         return counts, counts.sum(2)
+
+    def costs(self, logits: Array, target: Array) -> Array:
+        """What misses of an IoU of 1, on average over the classes that the image has or is said to have."""
+        found = segmentation_columns(logits)
+        union = found["target"] + found["predicted"] - found["overlap"]
+        missing = 1 - found["overlap"] / np.maximum(union, 1)
+        costs: Array = (missing * (union > 0)).sum(axis=1) / np.maximum((union > 0).sum(axis=1), 1)
+        return costs
 
     def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         """logits: pixels by true and predicted class, as `kept` gives them."""

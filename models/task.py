@@ -133,6 +133,10 @@ class ImageTask(pl.LightningModule):
         """What to divide logits by so that probabilities can be trusted; None where a task has no probabilities."""
         return None
 
+    def costs(self, logits: Array, target: Array) -> Array:
+        """What each image's answer costs (images,): two trainings' answers to the same images are compared by it."""
+        raise NotImplementedError
+
     def evaluation(self, logits: Array, target: Array, classes: Sequence[str], temperature: Temperature) -> Evaluation:
         """Every figure of merit of one split; the bootstrap's random numbers are fixed, so figures repeat."""
         raise NotImplementedError

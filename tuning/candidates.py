@@ -64,7 +64,7 @@ class Clock:
 def end_s(one: Candidate, clock: Clock) -> float:
     """Seconds that evaluation and report will take."""
     assert one.course is not None
-    images = one.course.data.sizes["val"] + one.course.data.sizes["test"]
+    images = 2 * one.course.data.sizes["val"] + one.course.data.sizes["test"]  # last and best weights are compared
     return REPORT_S * clock.slowness + REPORT_SHARE * clock.total + SPARE * images * one.judged_s
 
 

@@ -108,7 +108,7 @@ def test_a_store_that_cannot_take_the_model_is_noticed_before_the_training(api, 
 
 def test_a_run_that_did_not_reach_the_store_is_told_of_whole_and_registered_later(finished, tmp_path, capsys):
     run = Run(shutil.copytree(finished[0], tmp_path / "run"))
-    outcome = Outcome(run, "SimpleCnn", 10, {}, {"train": 300}, 1.0, 1, 5, None, "0" * 64)
+    outcome = Outcome(run, "SimpleCnn", 10, {}, {"train": 300}, 1.0, 1, 5, None, None, "0" * 64)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ValueError, match=f"whole, but not in the store: .*\n.*python -m serving register {run.folder}"):
         Register(root=str(tmp_path / "file"), rule=Better()).register(outcome)
