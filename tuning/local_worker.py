@@ -5,6 +5,7 @@ They are forked from one that has loaded torch and computed nothing yet.
 
 import os
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -45,8 +46,9 @@ def main(parent: int, descriptors: list[int]) -> None:
             work(Connection(own))
     for descriptor in descriptors:
         os.close(descriptor)
-    while True:
-        os.wait()
+    with suppress(ChildProcessError):  # all of them are gone
+        while True:
+            os.wait()
 
 
 if __name__ == "__main__":

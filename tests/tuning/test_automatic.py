@@ -135,7 +135,7 @@ def test_a_short_training_sees_as_much_fewer_images_as_it_passes_fewer_times_ove
 
 
 def test_time_is_kept_to_judge_all_images_as_fast_as_images_are_judged():
-    data = SimpleNamespace(sizes={"val": 100, "test": 900})
+    data = SimpleNamespace(sizes={"val": 50, "test": 900})  # those that validate are judged twice
     one = Candidate("a", [], SimpleNamespace(data=data), step_s=10.0, judged_s=0.02)
     assert end_s(one, Clock(1000.0)) - end_s(replace(one, judged_s=0.0), Clock(1000.0)) == pytest.approx(30, abs=1)
 
