@@ -5,8 +5,9 @@
 The grid has rates a factor of two apart, each trained in full and judged by validation loss; every training is one
 JSON in FOLDER, shared with benchmarks.auto_optimizer. The lowest loss of one seed is mostly chance (a training's loss
 varies more than neighbouring rates differ), so the grid's best is the top of a parabola through the mean log losses of
-all seeds, at its lowest rate and two on each side. Behind it stands where 90 % of these lie when the seeds are drawn
-again with replacement: what is within them the grid cannot tell apart. Each seed's own lowest is printed, too.
+all seeds, at all rates where it is at most three times the lowest: five rates around the lowest let that one's chance
+decide. Behind it stands where 90 % of these lie when the seeds are drawn again with replacement: what is within them
+the grid cannot tell apart. Each seed's own lowest is printed, too.
 """
 
 import argparse
@@ -30,6 +31,7 @@ NETWORKS = (
 )
 OPTIMIZERS = ("adamw", "sgd")
 ALLOWED = 2.0  # factor
+BASIN = 3.0  # times the lowest loss
 RESAMPLED = 2000
 WORST = 20.0  # loss of what diverged
 GRID = {"adamw": [0.00025 * 2**power for power in range(10)], "sgd": [0.004 * 2**power for power in range(8)]}
@@ -43,9 +45,10 @@ def losses_of(course: Any, name: str) -> NDArray[np.float64]:
 
 
 def best_of(losses: NDArray[np.float64], rates: list[float]) -> float:
-    """The rate at the top of a parabola around the lowest."""
+    """The rate at the top of a parabola through the basin of the lowest one."""
     lowest = int(losses.argmin())
-    near = slice(max(0, lowest - 2), lowest + 3)
+    basin = np.flatnonzero(losses <= losses[lowest] + math.log(BASIN))
+    near = slice(min(basin[0], max(lowest - 1, 0)), max(basin[-1], lowest + 1) + 1)
     logs = np.log(rates)
     square, slope, _ = np.polyfit(logs[near], losses[near], 2)
     top = -slope / (2 * square) if square > 0 else logs[lowest]
