@@ -113,6 +113,11 @@ class Heads(ImageTask):
         """One for each head."""
         return [fit_temperature(*part) for part in self._parts(logits, target)]
 
+    def scaled(self, logits: Tensor, temperature: Temperature) -> Tensor:
+        assert isinstance(temperature, list)
+        sizes = torch.tensor([len(head.classes) for head in self.heads])
+        return logits / torch.tensor(temperature).repeat_interleave(sizes).to(logits)
+
     def costs(self, logits: Array, target: Array) -> Array:
         total: Array = np.sum([scaled_losses(*part) for part in self._parts(logits, target)], axis=0)
         return total

@@ -39,6 +39,7 @@ class Regression(ImageTask):
     """
 
     name = "regression"
+    says_probabilities = False
 
     def __init__(
         self,

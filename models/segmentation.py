@@ -27,6 +27,7 @@ class Segmentation(ImageTask):
     """
 
     name = "segmentation"
+    says_probabilities = False
 
     def __init__(
         self,

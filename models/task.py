@@ -35,6 +35,7 @@ class ImageTask(pl.LightningModule):
     """
 
     name: ClassVar[Task]
+    says_probabilities: ClassVar[bool] = True  # whose certainty a temperature puts right
 
     def __init__(
         self,
@@ -132,6 +133,11 @@ class ImageTask(pl.LightningModule):
     def temperature(self, logits: Array, target: Array) -> Temperature:
         """What to divide logits by so that probabilities can be trusted; None where a task has no probabilities."""
         return None
+
+    def scaled(self, logits: Tensor, temperature: Temperature) -> Tensor:
+        """Logits (B, …) over the temperature."""
+        assert not isinstance(temperature, list)
+        return logits if temperature is None else logits / temperature
 
     def costs(self, logits: Array, target: Array) -> Array:
         """What each image's answer costs (images,): two trainings' answers to the same images are compared by it."""

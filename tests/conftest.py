@@ -53,6 +53,18 @@ def hydra_parse():
 
 
 @pytest.fixture
+def idle():
+    """A task whose network is of no interest."""
+    from torch.nn import Identity
+
+    def make(kind, classes, loss, **options):
+        given = {"optimizer": None, "schedule": None, "seed": 0, "metrics": []}
+        return kind(num_classes=classes, net=Identity(), loss=loss, **given, **options)
+
+    return make
+
+
+@pytest.fixture
 def digit_folder(tmp_path):
     """A folder of class sub-folders with 3 classes of real digits, 40 8x8 PNG files each."""
     digits = load_digits()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -173,7 +173,7 @@ class Course:
         losses: list[Tensor] = []
         for epoch, number, batch in batches:
             self.task.seed_step(epoch, number)
-            losses.append(self.loss(batch, taught=True))
+            losses.append(self.loss(batch))
             scaler.scale(losses[-1] / self.accumulated).backward()
             if len(losses) == self.accumulated or number + 1 == self.batches_per_epoch:
                 break
@@ -185,13 +185,12 @@ class Course:
         optimizer.zero_grad()
         return torch.stack(losses).detach().mean()
 
-    def loss(self, batch: Batch, taught: bool = False) -> Tensor:
-        """Of one batch; `taught`: as in training, with what a teacher adds, and compiled where training is."""
-        net = self.task.net if taught else self.task.net.forward  # a short validation is not worth compiling
+    def loss(self, batch: Batch) -> Tensor:
+        """Of one training batch, with what a teacher adds."""
         with self.speed.autocast(self.device):
-            logits = net(batch.image)
+            logits = self.task.net(batch.image)
             value: Tensor = self.task.loss(logits, batch.target)
-            if taught and self.task.distill is not None:
+            if self.task.distill is not None:
                 value = self.task.distill.loss(value, batch.image, logits, self.task.distance)
         return value
 
@@ -213,12 +212,11 @@ class Course:
     @torch.no_grad()
     def _validated(self, judges: BatchLoader, settling: list[Tensor]) -> tuple[float, int]:
         """The mean loss, and how many images went through the network for it."""
-        with settled_norms(self.task.net, settling) as settled:
-            total, images = torch.zeros((), device=self.device), 0
-            for batch in ready(self.data, judges, self.device):
-                total += self.loss(batch).float() * len(batch.image)
-                images += len(batch.image)
-        return float(total) / images, images + settled
+        with settled_norms(self.task.net, settling) as settled, self.speed.autocast(self.device):
+            forward = self.task.net.forward  # a short validation is not worth compiling
+            batches = ready(self.data, judges, self.device)
+            loss, images = judged(self.task, ((forward(batch.image), batch.target) for batch in batches))
+        return loss, images + settled
 
     def settling(self) -> list[Tensor]:
         """A few training images, the same each time; taken before a training starts to draw from the same loader."""
@@ -226,6 +224,25 @@ class Course:
             enough = -(-SETTLING // self.data.batch_size)
             self._settled_on = [batch.image for _, _, batch in islice(self.batches(), enough)]
         return self._settled_on
+
+
+def judged(task: ImageTask, answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, int]:
+    """The mean loss of logits and targets (B, …), and how many there are; of probabilities at the best temperature.
+
+    Where passes over few images make a network surer than it may be, the bare loss speaks for whatever has trained
+    least (as of a run's epochs, models/keeping.py). Infinite where the logits are no numbers.
+    """
+    if task.says_probabilities:
+        logits, target = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        if not logits.isfinite().all():
+            return math.inf, len(target)
+        temperature = task.temperature(logits.float().cpu().numpy(), target.cpu().numpy())
+        answers = [(task.scaled(logits.float(), temperature), target)]
+    total, images = torch.zeros(()), 0
+    for logits, target in answers:
+        total = total.to(logits.device) + task.loss(logits, target).float() * len(target)
+        images += len(target)
+    return float(total) / images, images
 
 
 @contextmanager

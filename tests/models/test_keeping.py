@@ -44,17 +44,6 @@ def ended(fitted):
     return end
 
 
-@pytest.fixture
-def idle():
-    """A task whose network is of no interest."""
-
-    def make(kind, classes, loss, **options):
-        given = {"optimizer": None, "schedule": None, "seed": 0, "metrics": []}
-        return kind(num_classes=classes, net=nn.Identity(), loss=loss, **given, **options)
-
-    return make
-
-
 def wrong(weights):
     """Every answer is the next class's."""
     return weights.roll(1, 0)

@@ -10,11 +10,13 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from models.classification import classifier
 from models.model_file import weights_sha256
+from models.regression import Regression
 from models.run import Run
 from models.settings import TrainerSettings
 from models.training import make_task, make_trainer, settle_choices
-from tuning.course import OUT_OF_TIME, Course, Curve, looks_at, settled_norms, with_state
+from tuning.course import OUT_OF_TIME, Course, Curve, judged, looks_at, settled_norms, with_state
 from utils.build import build, settings
 from utils.configuration import option, plain
 from utils.overrides import CONFIGURATION
@@ -159,6 +161,36 @@ def test_the_figure_is_smoothed_over_the_end_of_the_schedule(course):
     curve, _ = course().train(maker(), 20)
     late = [loss for step, loss in curve.val if step >= 18]
     assert len(late) >= 2 and curve.val_loss == pytest.approx(sum(late) / len(late))
+
+
+@pytest.mark.parametrize("sure", [0.3, 5.0])
+@pytest.mark.parametrize(
+    ("classes", "loss", "answers", "targets"),
+    [
+        (3, torch.nn.CrossEntropyLoss(), 3, torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])),
+        ({"a": 2, "b": 2}, torch.nn.CrossEntropyLoss(), 4, torch.tensor([[0, 2], [1, 3], [0, 3], [1, 2]] * 2)),
+    ],
+    ids=["classes", "heads"],
+)
+def test_how_sure_a_network_is_does_not_change_how_it_is_judged(idle, sure, classes, loss, answers, targets):
+    logits = torch.randn(8, answers, generator=torch.manual_seed(0))
+    task = idle(classifier, classes, loss)
+    parts = [(logits[:5], targets[:5]), (logits[5:], targets[5:])]
+    as_it_is, images = judged(task, parts)
+    surer, _ = judged(task, [(sure * part, target) for part, target in parts])
+    assert images == 8 and surer == pytest.approx(as_it_is, rel=1e-3)
+
+
+def test_values_are_judged_by_their_loss(idle):
+    task = idle(Regression, 1, torch.nn.L1Loss(), examples=torch.tensor([[0.0], [2.0]]))
+    values, targets = torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3, 1)
+    loss, images = judged(task, [(values[:1], targets[:1]), (values[1:], targets[1:])])
+    assert images == 3 and loss == pytest.approx(float(task.loss(values, targets)))
+
+
+def test_answers_that_are_no_numbers_are_infinitely_bad(idle):
+    task = idle(classifier, 2, torch.nn.CrossEntropyLoss())
+    assert judged(task, [(torch.tensor([[math.nan, 1.0]]), torch.tensor([0]))]) == (math.inf, 1)
 
 
 def test_all_images_that_judging_costs_are_counted(course):
