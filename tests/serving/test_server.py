@@ -56,7 +56,7 @@ def test_a_worker_of_another_version_is_refused_one_of_this_joins_and_both_end_w
 
 @pytest.mark.soak
 def test_a_dropped_grid_is_trained_the_better_model_goes_live_and_one_click_brings_the_former_back(launch, tmp_path):
-    """Without a browser; `test_browser.py` does the same with one."""
+    """Without a browser; `pages/test_story.py` does the same with one."""
     server, address, root = started(launch, tmp_path)
     worker_of(launch, tmp_path, address, root, "one")
     with httpx.Client(base_url=address, headers=bearer(told(server, "your token")), verify=False, timeout=60) as ask:
