@@ -1,6 +1,7 @@
 """A sweep: values and lists of values by name become one list of overrides a job, after everything is checked."""
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,7 +65,7 @@ class BadSweep(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep asks for. choices: dotted key → its values. unknown: key → a half sentence that helps."""
+    """What a sweep asks for. choices: dotted key → its values. unknown: name → a half sentence that helps."""
 
     choices: dict[str, list[Value]]
     unknown: dict[str, str] = field(default_factory=dict)
@@ -109,16 +110,18 @@ def plan(
         found = _composing(found, declared, check)
     except BadSweep as error:
         raise BadSweep(as_written(str(error), asked)) from error
-    if strict and found.unknown:
-        raise BadSweep("; ".join(f"{key}: there is no such key, {help_}" for key, help_ in found.unknown.items()))
-    return found
+    given = {SHORT.get(name, name): name for name in asked}
+    unknown = {given.get(key, key): help_ for key, help_ in found.unknown.items()}
+    if strict and unknown:
+        raise BadSweep("; ".join(f"{key}: there is no such key, {help_}" for key, help_ in unknown.items()))
+    return Plan(found.choices, unknown)
 
 
 def as_written(why: str, asked: Iterable[str]) -> str:
-    """The reason of a refusal with the short names that a person gave in place of the keys that these stand for."""
-    for name in [one for one in asked if one in SHORT]:
-        key = SHORT[name]
-        for spelling in (key, f"{key}.{NAMED_BY_TIMM.get(key, '')}"):  # models.architecture stands for a name of timm
+    """The reason of a refusal with the names that a person gave in place of the keys that these stand for."""
+    for name in asked:
+        key = SHORT.get(name, name)
+        for spelling in {key, f"{key}.{NAMED_BY_TIMM.get(key)}"}.difference(asked):  # models.architecture: timm's name
             why = re.sub(rf"(?<![\w./]){re.escape(spelling)}(?=[=:])", name, why)
     return why
 
@@ -252,9 +255,16 @@ def _composing(asked: Plan, declared: Sequence[str], check: Check) -> Plan:
             kept[key] = values
         except ValueError as error:
             if "there is no such key" not in str(error):
-                raise BadSweep(str(error)) from error
+                raise BadSweep(f"{error}{_as_one_list(str(error), values)}") from error
             unknown[key] = "the chosen groups do not have it"
     return Plan({key: kept[key] for key in asked.choices if key in kept}, unknown)
+
+
+def _as_one_list(why: str, values: Sequence[Value]) -> str:
+    """The way out where a list was meant as one value."""
+    if "a list (such as" not in why or any(isinstance(value, list) for value in values):
+        return ""
+    return f"; the values of a grid's list are tried one by one, a single list is {json.dumps([values])}"
 
 
 def refuse_option(group: str, values: Sequence[Value]) -> None:

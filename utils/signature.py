@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from utils.words import written
+
 _PLAIN_TYPES = {**vars(typing), **vars(__import__("builtins")), "Path": Path, "Mapping": Mapping, "Sequence": Sequence}
 NUMBER, WHOLE, TRUTH = "a number (such as 0.01)", "a whole number (such as 3)", "true or false"
 FITTING = {  # in plain words, by pydantic's name for the mistake
@@ -54,7 +56,7 @@ def problems(target: str, arguments: Mapping[str, Any], signature: Signature) ->
         if name not in signature.types and not signature.open_ended:
             found.append(f"{name}: {target} takes no such argument; {nearest(name, list(signature.types))}")
         elif (kind := signature.types.get(name)) is not None and (wrong := _mismatch(value, kind)):
-            found.append(f"{name}={value!r}: {wrong}")
+            found.append(f"{name}={written(value)}: {wrong}")
     return found
 
 
@@ -79,9 +81,10 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def _told(value: Any, errors: Sequence[ErrorDetails]) -> str:
     """What would fit, with the way out where a number or a truth value stands for a name."""
     wrong = errors[0]["input"]
-    place = "" if wrong is value else f" in place of {wrong!r}"
+    said = written(wrong)
+    place = "" if wrong is value else f" in place of {said}"
     is_name = isinstance(wrong, int | float) and any(error["type"] == "string_type" for error in errors)
-    way_out = f"; where {wrong} is a name, quote it ('\"{wrong}\"' on a command line)" if is_name else ""
+    way_out = f"; where {said} is a name, quote it ('\"{said}\"' on a command line)" if is_name else ""
     return f"expected {' or '.join(dict.fromkeys(map(fitting, errors)))}{place}{way_out}"
 
 

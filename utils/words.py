@@ -1,4 +1,7 @@
-"""Counts in words."""
+"""Counts in words, and values as a person writes them."""
+
+from collections.abc import Mapping
+from typing import Any
 
 
 def many(count: int, noun: str) -> str:
@@ -9,3 +12,14 @@ def many(count: int, noun: str) -> str:
 def images_a_second(rate: float) -> str:
     """0.04 images/s, 1 image/s, 1,570 images/s."""
     return f"{many(round(rate), 'image')}/s" if rate > 0.9 else f"{rate:.1g} images/s"
+
+
+def written(value: Any) -> str:
+    """A plain value as JSON, YAML and a command line have it: null, true, [1, 'a']."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {written(one)}' for key, one in value.items())}}}"
+    return repr(value)

@@ -102,13 +102,16 @@ async function look() {
   return undefined;
 }
 
+// A value without the quotes that it has in the grid: adamw, null, [8, 16].
+const spelt = (value) => (Array.isArray(value) ? `[${value.map(spelt).join(", ")}]` : String(value));
+
 function planned({ size, choices, unknown }) {
   const many = Object.values(choices).filter((values) => values.length > 1).map((values) => values.length);
   const product = many.length > 1 ? `${many.join(" × ")} = ` : "";
   fill(parts.told,
     el("p", { className: "sizes", data: { testid: "size" } }, `${product}${count(size)} ${size === 1 ? "job" : "jobs"}`),
     Object.keys(choices).length ? null : el("p", { className: "note" }, "Nothing is set: it is trained as the worker has it."),
-    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", { title: key }, called(key) ?? key), el("dd", {}, values.map((one) => (Array.isArray(one) ? `[${one.join(", ")}]` : String(one))).join(", "))))),
+    el("dl", { className: "plan" }, Object.entries(choices).map(([key, values]) => el("div", {}, el("dt", { title: key }, called(key) ?? key), el("dd", {}, values.map(spelt).join(", "))))),
     Object.keys(unknown).length ? el("div", { data: { testid: "unknown" } }, el("h3", {}, "Left out"), el("dl", { className: "plan" }, Object.entries(unknown).map(([key, help]) => el("div", {}, el("dt", {}, key), el("dd", {}, help))))) : null);
   fill(parts.start, size === 1 ? "Start 1 job" : `Start ${count(size)} jobs`);
   parts.start.disabled = false;

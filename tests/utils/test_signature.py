@@ -23,7 +23,7 @@ def test_what_belongs_to_a_class_as_a_whole_is_no_argument():
     [
         (int, "many", "a='many': expected a whole number (such as 3)"),
         (int, 1.5, "a=1.5: expected a whole number (such as 3)"),
-        (float | None, True, "a=True: expected a number (such as 0.01), not a truth value"),
+        (float | None, True, "a=true: expected a number (such as 0.01), not a truth value"),
         (list[int], 8, "a=8: expected a list (such as [1, 2])"),
         (list[int], ["b"], "a=['b']: expected a whole number (such as 3) in place of 'b'"),
         (Literal["b", "c"], "d", "a='d': expected 'b' or 'c'"),

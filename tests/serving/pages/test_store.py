@@ -168,6 +168,10 @@ def test_a_plan_is_told_in_the_words_of_the_grid(api, opened):
     page.until(attribute("size", "textContent"), "2 × 2 = 4 jobs")
     told = page.value("[...document.querySelectorAll('.plan dt')].map((one) => [one.textContent, one.title])")
     assert told[:3] == [["model", "models"], ["epochs", "trainer.max_epochs"], ["learning rate", "optimizers.lr"]]
+    page.value("document.querySelector('[data-testid=grid]').focus()")
+    page.value("document.querySelector('[data-testid=grid]').select()")
+    page.call("Input.insertText", text='{"models": "unet", "models.decoder_channels": [[8, null], null]}')
+    page.until("[...document.querySelectorAll('.plan dd')].map((one) => one.textContent)", ["unet", "[8, null], null"])
 
 
 def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
