@@ -17,6 +17,7 @@ from serving.faults import step
 from utils.files import sha256_file, sync_folder
 
 SHA256 = r"[0-9a-f]{64}"
+DIGITS = "64 digits of 0-9 and a-f"  # the same in words
 BLOBS = "blobs"  # below the root of every store
 DAY = 86_400.0
 PIECE = 1 << 20  # bytes copied at a time
@@ -53,7 +54,7 @@ class Blobs:
     def path(self, sha256: str) -> Path:
         """Where a blob lies or would lie; only a sha256 names one."""
         if not re.fullmatch(SHA256, sha256):
-            raise ValueError(f"{sha256[:80]!r} is no sha256: 64 digits of 0-9 and a-f name a file")
+            raise ValueError(f"{sha256[:80]!r} is no sha256: {DIGITS} name a file")
         return self.folder / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:

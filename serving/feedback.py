@@ -21,6 +21,7 @@ from serving.settings import MEBIBYTE
 from serving.tables import endpoint, feedback, model, prediction
 
 MOST_MARKED = 10_000  # rows at once
+PREDICTION = r"([0-9a-f]{32})?"  # its id, or nothing
 
 
 class Feedback:

@@ -15,7 +15,7 @@ from serving.package import Package
 from serving.packing import Pack
 from serving.parts import assemble
 from serving.promotion import Rule
-from serving.settings import NAME, ServingSettings
+from serving.settings import NAME, NAMED, ServingSettings
 from serving.verification import verify
 from serving.version import code_version
 from utils.log import console
@@ -37,7 +37,7 @@ class Register(Pack):
         rule: Rule | None = None,
     ) -> None:
         if not re.fullmatch(NAME, name):
-            raise ValueError(f"callback.store.name={name}: use up to 64 small letters, digits, '_', '.' and '-'")
+            raise ValueError(f"callback.store.name={name}: use {NAMED}")
         self.name, self.server, self.rule = name, server, rule
         self.token_file, self.certificate = token_file, certificate
         self.settings = ServingSettings(root=root, database=database)

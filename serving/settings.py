@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"  # of models and endpoints
+NAMED = "up to 64 small letters, digits, '_', '.' and '-', a letter or digit first"  # the same in words
 MEBIBYTE = 1 << 20
 MOST_HOURS = 8760  # a year
 OF_JOBS = ("lease_seconds", "max_attempts", "max_jobs_of_a_sweep", "max_model_mib")
@@ -134,7 +135,7 @@ class WorkerSettings:
         if not re.match(r"https?://[^/]+", self.server):
             raise ValueError(f"serving.server={self.server}: write http://HOST:PORT or https://HOST:PORT")
         if self.name is not None and not re.fullmatch(NAME, self.name):
-            raise ValueError(f"serving.name={self.name}: use up to 64 small letters, digits, '_', '.' and '-'")
+            raise ValueError(f"serving.name={self.name}: use {NAMED}")
         if self.poll_seconds <= 0:
             raise ValueError(f"serving.poll_seconds={self.poll_seconds}: use a number above 0")
 

@@ -11,18 +11,26 @@ from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from serving.batching import Unavailable
-from serving.blobs import Busy, Full, WrongOffset
+from serving.blobs import DIGITS, SHA256, Busy, Full, WrongOffset
 from serving.database import AWAY, trouble
 from serving.deployments import Conflict
+from serving.feedback import PREDICTION
 from serving.jobs import Late
 from serving.rates import TooOften
+from serving.settings import NAME, NAMED
 from serving.uploads import BadUpload
 from serving.workers import OtherVersion
 from utils.signature import fitting
+from utils.words import written
 
 log = logging.getLogger(__name__)
 
 SHOWN = 80  # characters of a value that does not fit
+PATTERNS = {  # in words
+    f"^{NAME}$": NAMED,
+    f"^{SHA256}$": DIGITS,
+    f"^{PREDICTION}$": "32 digits of 0-9 and a-f, or nothing",
+}
 
 STATUS: dict[type[Exception], int] = {
     LookupError: 404,
@@ -96,8 +104,9 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
 def _problem(error: ErrorDetails) -> str:
     """Which part of a request, what stands there where it is a single value, and what would fit."""
     name, given = ".".join(map(str, error["loc"])), error["input"]
-    is_single = isinstance(given, str | int | float) and error["type"] not in ("missing", "json_invalid")
-    return f"{name}{f'={given!r:.{SHOWN}}' if is_single else ''}: expected {fitting(error)}"
+    is_single = isinstance(given, str | int | float | None) and error["type"] not in ("missing", "json_invalid")
+    wanted = PATTERNS[error["ctx"]["pattern"]] if error["type"] == "string_pattern_mismatch" else fitting(error)
+    return f"{name}{f'={written(given):.{SHOWN}}' if is_single else ''}: expected {wanted}"
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

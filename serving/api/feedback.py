@@ -11,12 +11,12 @@ from serving.api.doors import Key, Routes, identity_of
 from serving.api.downloads import Download
 from serving.api.jobs import Id, Limit
 from serving.api.workers import Strict
-from serving.feedback import MOST_MARKED, Feedback
+from serving.feedback import MOST_MARKED, PREDICTION, Feedback
 from serving.package import Name
 from serving.settings import MEBIBYTE, ServingSettings
 from serving.uploads import BROKEN, BadUpload, checked
 
-Prediction = Annotated[str, StringConstraints(pattern="^([0-9a-f]{32})?$")]
+Prediction = Annotated[str, StringConstraints(pattern=f"^{PREDICTION}$")]
 Words = Annotated[str, StringConstraints(max_length=1000)]
 
 

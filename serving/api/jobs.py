@@ -17,7 +17,7 @@ from utils.overrides import options
 
 Id = Annotated[int, Query(ge=0, lt=2**31)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-State = Annotated[str, Query(pattern="^(queued|running|succeeded|failed|cancelled|dead)$")]
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "dead"]
 GRID = {
     "requestBody": {
         "required": True,

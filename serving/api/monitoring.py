@@ -1,6 +1,6 @@
 """How an endpoint is doing, and how its candidates would."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
 from pydantic import Field
@@ -33,9 +33,7 @@ class Canary(Strict):
 
 
 class Withdraw(Strict):
-    """role: shadow or canary."""
-
-    role: Annotated[str, Field(pattern="^(shadow|canary)$")]
+    role: Literal["shadow", "canary"]
 
 
 def add_monitoring(routes: Routes, deployments: Deployments, monitor: Monitor) -> None:

@@ -19,7 +19,7 @@ export function drawSubmission() {
   parts.text = el("textarea", { rows: 6, spellcheck: "false", placeholder: JSON.stringify(EXAMPLE), data: { testid: "grid" } });
   parts.models = el("datalist", { id: "models-offered" });
   parts.model = el("input", { list: "models-offered", placeholder: "as above, or as the worker has it", autocomplete: "off", spellcheck: "false", data: { testid: "choose-model" } });
-  parts.name = el("input", { value: "main", pattern: "[a-z0-9][a-z0-9_.\\-]{0,63}", maxlength: 64, data: { testid: "name" } });
+  parts.name = el("input", { value: "main", pattern: "[a-z0-9][a-z0-9_.\\-]{0,63}", title: "small letters, digits, _ . and -, a letter or digit first", maxlength: 64, data: { testid: "name" } });
   parts.priority = el("input", { type: "number", min: -100, max: 100, value: 0 });
   parts.told = el("div", { className: "body", "aria-live": "polite", data: { testid: "plan" } });
   parts.start = button("Start", () => attempt(start, parts.start), { kind: "main", disabled: true, "data-testid": "start" });

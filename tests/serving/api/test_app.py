@@ -1,6 +1,7 @@
 """The doors of the API: every route has one, every role is let in where it may and nowhere else."""
 
 import hashlib
+import json
 import os
 import re
 from contextlib import suppress
@@ -11,6 +12,7 @@ import pytest
 
 from serving.api.app import create_app
 from serving.api.doors import PUBLIC, door_of
+from serving.api.errors import PATTERNS
 from serving.tokens import ROLES
 from tests.serving.conftest import bearer, packaged, served
 from tests.serving.material import VERSION
@@ -148,7 +150,10 @@ def test_hostile_numbers_and_names_are_refused_as_mistakes(api):
     [
         ("/api/jobs?priority=x", {}, "query.priority='x': expected a whole number (such as 3)"),
         ("/api/jobs?priority=1000", {}, "query.priority='1000': expected less than or equal to 100"),
-        ("/api/jobs?name=A", {}, "query.name='A': expected string that should match pattern '^[a-z0-9]"),
+        ("/api/jobs?name=A", {}, "query.name='A': expected up to 64 small letters, digits, '_', '.' and '-'"),
+        ("/api/deployments/A b/canary", {}, "path.name='A b': expected up to 64 small letters"),
+        ("/api/deployments/main/canary", {"model": 1, "share": None}, "body.share=null: expected a number (such as"),
+        ("/api/deployments/main/withdraw", {"role": True}, "body.role=true: expected 'shadow' or 'canary'"),
         ("/api/deployments", {}, "body.model: expected a value, and there is none"),
         ("/api/deployments", {"model": 1, "x": "y" * 99}, f"body.x='{'y' * 79}: expected no such name"),
         ("/api/deployments/main/freeze", {"frozen": []}, "body.frozen: expected true or false"),
@@ -158,6 +163,12 @@ def test_hostile_numbers_and_names_are_refused_as_mistakes(api):
 def test_what_a_request_lacks_is_told_by_name_value_and_what_would_fit(api, path, body, told):
     answer = api["operator"].post(path, json=body)
     assert (answer.status_code, answer.json()["error"][: len(told)]) == (422, told)
+
+
+def test_every_pattern_of_a_request_is_told_in_words(api):
+    schema = json.dumps(api["viewer"].get("/api/openapi.json").json())
+    found = {json.loads(f'"{pattern}"') for pattern in re.findall(r'"pattern": "(.+?)"', schema)}
+    assert found == set(PATTERNS)
 
 
 def test_a_worker_of_another_version_is_refused_with_both_named(api):
