@@ -3,6 +3,7 @@ import { at, el, button } from "./dom.js";
 
 const PLACE = "evergreen.token";
 let asking = null; // the dialog that is open, as a promise
+let settle = null; // ends it with whether there is another token
 let secret = ""; // where the browser forbids storage, for this page alone
 
 export class Failure extends Error {
@@ -28,6 +29,13 @@ export function takeToken() {
   return true;
 }
 
+// Another tab was given one: it is this tab's, too.
+addEventListener("storage", (event) => {
+  if (event.key !== PLACE || !event.newValue) return;
+  if (asking) settle(true);
+  else patiently(identify);
+});
+
 addEventListener("hashchange", () => { if (takeToken()) location.reload(); }); // a link pasted into this tab
 
 export const isAsking = () => asking !== null;
@@ -42,12 +50,12 @@ export function askForToken(why, needed = true) {
       input,
       el("div", { className: "row" }, needed ? null : button("Leave it", () => dialog.close()), button("Go on", () => {}, { kind: "main", type: "submit", "data-testid": "token-go" })));
     const dialog = el("dialog", { "aria-label": "token", data: { testid: "ask-token" } }, form);
-    const done = (given) => {
+    const done = (settle = (given) => {
       asking = null;
       dialog.remove();
       const isAnother = needed && document.documentElement.dataset.role; // whose token it is shows once for all who wait
       resolve(isAnother ? patiently(identify).then(() => true) : given);
-    };
+    });
     form.addEventListener("submit", () => {
       keep(input.value.trim());
       done(true);

@@ -38,6 +38,21 @@ def test_who_gives_another_token_while_the_page_is_open_is_offered_what_this_one
     page.until("document.documentElement.dataset.role", "operator")
 
 
+def test_a_token_that_one_tab_was_given_is_every_tabs(api, opened):
+    """Also where they were open before, and where it is another one."""
+    first, second = opened(api.address), opened(api.address, path="/store")
+    for page in (first, second):
+        page.until_there("token")
+    for role in ("viewer", "operator"):
+        first.until_there("token")
+        first.value(f"document.querySelector('[data-testid=token]').value = '{api.secrets[role]}'")
+        first.click("token-go")
+        for page in (first, second):
+            page.until("document.documentElement.dataset.role", role)
+            assert not page.has("ask-token")
+        first.press("document.getElementById('who')")
+
+
 def test_a_server_that_goes_is_shown_and_what_happened_meanwhile_too_when_it_is_back(open_parts, opened):
     parts = open_parts()
     secret = parts.tokens.create("guest", "viewer")
