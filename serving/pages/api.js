@@ -1,5 +1,5 @@
 // The server's API with the visitor's token: from the address once, then from the browser's storage, else asked for.
-import { at, el, button } from "./dom.js";
+import { at, el, button, setClock } from "./dom.js";
 
 const PLACE = "evergreen.token";
 let asking = null; // the dialog that is open, as a promise
@@ -86,7 +86,9 @@ export async function call(method, path, { json, body, headers = {}, text = fals
 
 async function reached(path, sent) {
   try {
-    return await fetch(path, sent);
+    const answer = await fetch(path, sent);
+    setClock(answer.headers.get("Date"));
+    return answer;
   } catch {
     throw new Failure(0, "the server does not answer");
   }

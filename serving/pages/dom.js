@@ -128,14 +128,23 @@ export function span(seconds) {
   return seconds < 86400 ? `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min` : `${Math.floor(seconds / 86400)} d`;
 }
 
-// Seconds since 1970 as words that stay right: see `age`.
+const EXACT = 2000; // ms to which a server's clock is known: it tells whole seconds, some time ago
+let ahead = 0; // ms of the server's clock before this computer's, which may be set wrongly
+
+// date: of an answer's head. Ages are told by the server's clock, since the moments are.
+export function setClock(date) {
+  const found = Date.parse(date) - Date.now();
+  if (Math.abs(found - ahead) > EXACT) ahead = found;
+}
+
+// Seconds since 1970 as words that stay right.
 export function when(seconds) {
   const moment = new Date(1000 * seconds);
   return el("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, ago(moment));
 }
 
 function ago(moment) {
-  const past = (Date.now() - moment) / 1000;
+  const past = (Date.now() + ahead - moment) / 1000;
   if (past < 2) return "just now";
   return past < 86400 ? `${span(past)} ago` : moment.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 }

@@ -1,9 +1,11 @@
 """The store page: grids, jobs, models, monitoring, the history."""
 
 import json
+import re
 import time
 
 import numpy as np
+import pytest
 
 from serving.package import Package
 from tests.serving.conftest import packaged
@@ -227,3 +229,15 @@ def test_who_may_only_look_is_offered_nothing_else(api, opened):
         assert len(offered) == (5 if role == "operator" else 0)
         assert "tick" in page.value(shown)
         page.value("localStorage.clear()")
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_how_long_ago_something_was_is_right_on_a_computer_whose_clock_is_not(api, opened, hours):
+    api["operator"].post("/api/models", json=packaged(api.parts, 0.5))
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    wrong = f"const right = Date.now; Date.now = () => right() + {hours} * 3600e3;"
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=wrong)
+    page.call("Page.reload")
+    page.until(f"Math.round((Date.now() - new Date()) / 3600e3) === {hours}")
+    told = "document.querySelector('[data-testid=history] time')?.textContent"
+    page.until(told, lambda words: re.fullmatch(r"\d+ s ago", words or ""), seconds=10)
