@@ -85,11 +85,19 @@ export function fill(node, ...children) {
   holding(node, () => node.replaceChildren(...fresh.childNodes));
 }
 
+// It stays as long as somebody is at it; closed, it gives the focus back to where that came from.
 export function tell(words, seconds = 6) {
-  const shown = el("div", { className: "message", data: { testid: "message" } }, el("span", {}, words));
-  shown.append(el("button", { type: "button", "aria-label": "close", on: { click: () => shown.remove() } }, "×"));
+  let before = null;
+  const close = () => {
+    shown.remove();
+    if (before?.isConnected) before.focus({ preventScroll: true });
+    else refocus(document.body, before?.dataset.keep);
+  };
+  const leave = () => (shown.matches(":hover, :focus-within") ? setTimeout(leave, 1000) : shown.remove());
+  const shown = el("div", { className: "message", on: { focusin: (event) => { before = event.relatedTarget; } }, data: { testid: "message" } }, el("span", {}, words),
+    el("button", { type: "button", "aria-label": "close", on: { click: close }, data: { testid: "close" } }, "×"));
   at("messages").append(shown);
-  setTimeout(() => shown.remove(), 1000 * seconds);
+  setTimeout(leave, 1000 * seconds);
 }
 
 // Runs what a person asked for, once at a time; what goes wrong is told. The control keeps the focus, which a disabled one loses.

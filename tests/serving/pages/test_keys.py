@@ -67,6 +67,20 @@ def test_what_is_heard_of_a_button_says_what_it_is_for(api, opened):
     assert max(map(len, heard)) < 80  # no whole hash
 
 
+def test_a_message_that_somebody_is_at_stays_and_gives_the_focus_back(api, opened):
+    api["operator"].post("/api/models", json=packaged(api.parts, 0.5))
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.call("Page.bringToFront")
+    page.until_there("freeze")
+    page.value("document.querySelector('[data-testid=freeze]').focus()")
+    page.value("import('/pages/dom.js').then(({ tell }) => tell('a word', 0.3))")
+    page.value("document.querySelector('[data-testid=close]').focus()")
+    time.sleep(1.5)
+    assert page.value(FOCUS) == "close"
+    page.key("Enter")
+    assert (page.value(FOCUS), page.has("message")) == ("freeze", False)
+
+
 @pytest.mark.parametrize("path", ["/", "/store"])
 def test_a_phone_shows_all_without_scrolling_sideways_and_keys_reach_everything(api, opened, path):
     api["operator"].post("/api/jobs", json={"LEARNING_RATE": [0.1, 0.01], "models": "simple_cnn"})
