@@ -33,8 +33,8 @@ export function button(words, act, { kind = "", ...properties } = {}) {
 export const tag = (words, kind = "") => el("span", { className: `tag ${kind}`.trim() }, words);
 
 // The first twelve signs; a click copies all of them.
-export function hash(whole) {
-  const shown = el("button", { type: "button", className: "copy hash", title: `${whole} — click to copy`, "aria-label": `copy the hash ${whole.slice(0, 12)}`, data: { hash: whole, keep: whole } }, whole.slice(0, 12), icon("M9 9h11v11H9z", "M5 15H4V4h11v1"));
+export function hash(whole, tabindex = 0) {
+  const shown = el("button", { type: "button", tabindex, className: "copy hash", title: `${whole} — click to copy`, "aria-label": `copy the hash ${whole.slice(0, 12)}`, data: { hash: whole, keep: whole } }, whole.slice(0, 12), icon("M9 9h11v11H9z", "M5 15H4V4h11v1"));
   shown.addEventListener("click", async (event) => {
     event.stopPropagation();
     try {

@@ -54,7 +54,7 @@ const ask = {
     drawWorkers(jobs); // with those that came meanwhile
   }),
   history: serial(async () => {
-    await refreshHistory(models);
+    await refreshHistory();
     await ask.models();
   }),
 };

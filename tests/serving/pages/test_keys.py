@@ -81,6 +81,30 @@ def test_a_message_that_somebody_is_at_stays_and_gives_the_focus_back(api, opene
     assert (page.value(FOCUS), page.has("message")) == ("freeze", False)
 
 
+def test_the_history_is_one_stop_whose_lines_arrow_keys_reach_and_earlier_ones_get_the_focus(api, opened):
+    for seed in (1, 2):
+        api["operator"].post("/api/models", json=packaged(api.parts, 0.4 + seed / 10, seed))
+    for turn in range(32):
+        api["operator"].post("/api/deployments", json={"model": 1 + turn % 2})
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    page.call("Page.bringToFront")
+    lines = "document.querySelectorAll('[data-testid=history] li')"
+    page.until(f"{lines}.length", 30)
+    page.until("document.querySelectorAll('[data-testid=history] .copy').length", 30)
+    stops = "[...document.querySelectorAll('[data-testid=history] .copy')].filter((one) => one.tabIndex === 0).length"
+    assert page.value(stops) == 1
+    here = f"[...{lines}].indexOf(document.activeElement.closest('li'))"
+    page.value("document.querySelector('[data-testid=history] [tabindex=\"0\"]').focus()")
+    for key, place in (("ArrowUp", 0), ("ArrowDown", 1), ("ArrowDown", 2), ("ArrowUp", 1)):
+        page.key(key)
+        assert (page.value(here), page.value(stops)) == (place, 1)
+    page.key("Tab")
+    assert page.value(FOCUS) == "earlier"
+    page.key("Enter")
+    page.until(f"{lines}.length", lambda count: count > 30)
+    page.until(here, 30)
+
+
 @pytest.mark.parametrize("path", ["/", "/store"])
 def test_a_phone_shows_all_without_scrolling_sideways_and_keys_reach_everything(api, opened, path):
     api["operator"].post("/api/jobs", json={"LEARNING_RATE": [0.1, 0.01], "models": "simple_cnn"})
