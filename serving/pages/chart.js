@@ -44,13 +44,14 @@ export class Chart {
 
   value(number) { return this.share ? percent(number) : short(number); }
 
+  // Where there is no point it takes no room.
   draw() {
+    this.node.hidden = !this.series.length;
     this.width = this.node.clientWidth;
     if (!this.width) return;
     this.canvas.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     this.canvas.replaceChildren();
     this.tell();
-    if (!this.series.length) return;
     const points = this.series.flatMap((one) => one.points);
     this.scale(this.span ?? ends(points.map(([x]) => x)), ends(points.map(([, y]) => y)));
     this.canvas.append(...this.grid(), ...this.series.map((one) => this.curve(one)), ...this.series.map((one) => this.dot(one)));

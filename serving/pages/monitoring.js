@@ -79,7 +79,6 @@ function update(node, one) {
   const drawn = (chart, keys) => chart.update(keys.map(([key, color, name = key]) => ({ name, color, points: series(key) })), [one.since - one.until, 0]);
   drawn(node.load, [["per_second", "accent", ""]]);
   drawn(node.latency, [["p50", "line", "half within"], ["p95", "accent", "95 %"], ["p99", "val", "99 %"]]);
-  node.sure.node.hidden = confidence.mean === null;
   drawn(node.sure, [["confidence", "accent", ""]]);
   fill(node.rest, shares(one), ...one.candidates.map(candidate));
 }

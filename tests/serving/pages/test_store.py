@@ -137,6 +137,24 @@ def test_the_shares_of_masks_are_shown_beside_those_on_the_evaluation_set(api, o
     assert rows[1:] == [["a", "70.0 %", "50.0 %"], ["b", "30.0 %", "30.0 %"], ["c", "0.0 %", "20.0 %"]]
 
 
+def test_a_chart_without_a_point_takes_no_room(api, opened):
+    register_masks(api.parts, [[0.5, 0.3, 0.2, 0.9]] * 9)
+    api["operator"].post("/api/jobs", json={"SEED": 1})
+    joined = {"name": "w", "version": "test-version", "machine": "m", "declared": []}
+    worker = api["worker"].post("/api/workers", json=joined).json()
+    job = api["worker"].post(f"/api/workers/{worker['id']}/claim").json()
+    mine = {"worker": worker["id"], "fence": job["fence"]}
+    figures = [{"step": 1, "val/loss": None}, {"step": 2, "val/accuracy": 0.5, "val/loss": None}]
+    told = [{"seq": place, "kind": "figures", "payload": row} for place, row in enumerate(figures, 1)]
+    api["worker"].post(f"/api/jobs/{job['id']}/progress", json=mine | {"events": told})
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    page.press("document.querySelector('[data-testid=job] .number')")
+    page.until("document.querySelectorAll('[data-testid=job-detail] [data-testid=chart]').length", 2)
+    page.until_there("monitored")
+    seen = "[...document.querySelectorAll('[data-testid=chart]')].filter((one) => one.offsetHeight)"
+    page.until(f"{seen}.map((one) => one.querySelector('svg').getAttribute('aria-label'))", ["Accuracy"])
+
+
 APART = """[...document.querySelectorAll('.charts figcaption')].map((one, place) => {
   if (place === 1) one.style.minHeight = "5rem";  // as a name has that needs several lines
   const [name, value] = [...one.children].map(each => {
