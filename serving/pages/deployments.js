@@ -70,12 +70,12 @@ function candidates(row) {
 }
 
 function actions(row) {
-  const act = (words, testid, run, title, disabled = false) => button(words, (event) => attempt(run, event.currentTarget), { kind: "small operator", disabled, title, "data-testid": testid, "data-keep": `${testid}-${row.name}` });
+  const act = (words, testid, run, title, more) => button(words, (event) => attempt(run, event.currentTarget), { kind: "small operator", title, "data-testid": testid, "data-keep": `${testid}-${row.name}`, ...more });
   const place = `/api/deployments/${row.name}`;
   return [
-    act("Roll back", "rollback", () => rollback(row, place), "Brings back what was live before", row.generation < 2),
-    act(row.frozen ? "Thaw" : "Freeze", "freeze", () => post(`${place}/freeze`, { frozen: !row.frozen }), row.frozen ? "Lets better models go live by themselves again" : "Holds automatic deployment"),
-    act("Clear", "clear", () => clear(row, place), "Takes off what is live", row.model_id === null),
+    act("Roll back", "rollback", () => rollback(row, place), "Brings back what was live before", { disabled: row.generation < 2 }),
+    act(row.frozen ? "Thaw" : "Freeze", "freeze", () => post(`${place}/freeze`, { frozen: !row.frozen }), row.frozen ? "Lets better models go live by themselves again" : "Holds automatic deployment", { "data-turn": `freeze-${row.name}` }),
+    act("Clear", "clear", () => clear(row, place), "Takes off what is live", { disabled: row.model_id === null }),
   ];
 }
 

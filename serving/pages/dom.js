@@ -100,9 +100,19 @@ export function tell(words, seconds = 6) {
   setTimeout(leave, 1000 * seconds);
 }
 
+const MOMENT = 700; // ms within which pressing again is no second wish
+const pressed = new Map(); // where controls take turns → when one was pressed last, or what it asked for was done
+
+// Whether a control, or the one whose turn it was, was pressed within a moment.
+function again({ dataset: { turn } }) {
+  const before = pressed.get(turn) ?? -Infinity;
+  if (turn) pressed.set(turn, performance.now());
+  return performance.now() - before < MOMENT;
+}
+
 // Runs what a person asked for, once at a time; what goes wrong is told. The control keeps the focus, which a disabled one loses.
 export async function attempt(act, control = null) {
-  if (control?.ariaDisabled) return undefined;
+  if (control && (again(control) || control.ariaDisabled)) return undefined;
   if (control) control.ariaDisabled = "true";
   try {
     return await act();
@@ -110,7 +120,10 @@ export async function attempt(act, control = null) {
     tell(error.message, 12);
     return undefined;
   } finally {
-    if (control) control.ariaDisabled = null;
+    if (control) {
+      control.ariaDisabled = null;
+      again(control);
+    }
   }
 }
 

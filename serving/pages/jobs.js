@@ -154,7 +154,8 @@ const spoken = (key) => called(key) ?? key.split(/[./]/).at(-1).toLowerCase().re
 const progress = (job) => (typeof job.figures.epoch === "number" ? `after epoch ${job.figures.epoch + 1}` : `step ${job.figures.step ?? "–"}`);
 
 function acts(job) {
-  const act = (label, path, json) => button(label, (event) => attempt(() => post(`/api/jobs/${job.id}/${path}`, json), event.currentTarget), { kind: "small operator", "aria-label": `${label}: job ${job.id}`, "data-testid": path, "data-keep": `${path}-${job.id}` });
+  const place = (path) => `${path === "priority" ? "first" : "turn"}-${job.id}`; // Cancel and Try again stand in the same one
+  const act = (label, path, json) => button(label, (event) => attempt(() => post(`/api/jobs/${job.id}/${path}`, json), event.currentTarget), { kind: "small operator", "aria-label": `${label}: job ${job.id}`, "data-testid": path, "data-keep": place(path), "data-turn": place(path) });
   if (job.state === "queued") return [act("First", "priority", { priority: Math.min(100, highest() + 1) }), act("Cancel", "cancel")];
   if (job.state === "running") return job.cancel_requested ? [] : [act("Cancel", "cancel")];
   return ["failed", "cancelled", "dead"].includes(job.state) ? [act("Try again", "retry")] : [];

@@ -67,6 +67,22 @@ def test_what_is_heard_of_a_button_says_what_it_is_for(api, opened):
     assert max(map(len, heard)) < 80  # no whole hash
 
 
+def test_enter_twice_on_a_button_is_one_wish_though_its_opposite_stands_there_by_then(api, opened):
+    api["operator"].post("/api/jobs", json={"SEED": 1})
+    page = opened(api.address, api.secrets["operator"], "/store")
+    page.call("Page.bringToFront")
+    page.until_there("cancel")
+    page.value("document.querySelector('[data-testid=cancel]').focus()")
+    page.key("Enter")
+    page.until(FOCUS, "retry")
+    page.key("Enter")
+    time.sleep(1)
+    assert api["viewer"].get("/api/jobs/1").json()["state"] == "cancelled"
+    page.key("Enter")
+    page.until(FOCUS, "cancel")
+    assert api["viewer"].get("/api/jobs/1").json()["state"] == "queued"
+
+
 def test_a_message_that_somebody_is_at_stays_and_gives_the_focus_back(api, opened):
     api["operator"].post("/api/models", json=packaged(api.parts, 0.5))
     page = opened(api.address, api.secrets["operator"], "/store")
