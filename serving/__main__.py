@@ -91,6 +91,8 @@ def restored(file: Path, chosen: ServingSettings, rule: dict[str, Any]) -> str:
     """A backup into an empty store. Raises ValueError; a root that was made for it is then gone again."""
     from serving.backup import restore
 
+    if not file.is_file():
+        raise ValueError(f"{file} is not there, or no file; name what python -m serving backup wrote")
     is_new = not chosen.folder.exists()
     try:
         parts = opened(chosen, rule)
@@ -116,10 +118,12 @@ def registered(folder: Path) -> str:
 
 def done(action: str, words: list[str], chosen: ServingSettings, rule: dict[str, Any]) -> str:
     """What an action did with a store that is there, in words. Raises ValueError."""
-    from serving.backup import backup
+    from serving.backup import backup, require_place
     from serving.parts import require_store
 
     require_store(chosen)
+    if action == "backup":
+        require_place(Path(words[0]).expanduser())
     parts = opened(chosen, rule)
     if action == "backup":
         return backup(parts.store.root, parts.database, Path(words[0]).expanduser())

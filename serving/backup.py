@@ -26,6 +26,14 @@ ROUNDS = 5  # at most, where files are deleted all the time
 Named = dict[str, Path]  # a file's name in the archive, and where it lies
 
 
+def require_place(file: Path) -> None:
+    """Raises ValueError where no backup can come to lie: a folder is not made, it may be a disk that is not mounted."""
+    if not file.parent.is_dir():
+        raise ValueError(f"{file}: the folder {file.parent} is not there; make it, or name a file in one that is")
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; name a file in it, such as {file / 'store.tar'}")
+
+
 def backup(root: Path, database: Database, file: Path) -> str:
     """Writes the rows of one consistent view and every file that they name; says what was saved, and what is missing.
 

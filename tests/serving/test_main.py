@@ -31,6 +31,21 @@ def test_an_action_on_a_root_without_a_store_is_refused_and_leaves_nothing(words
     assert (tmp_path / "good.tar").read_text() == "good"
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("no/store.tar", "the folder .*no is not there; make it"), ("", "is a folder; name a file in it")]
+)
+def test_a_backup_that_has_no_place_is_refused_before_anything_is_opened(name, why, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.__main__.opened", None)
+    with pytest.raises(ValueError, match=why):
+        done("backup", [str(tmp_path / name)], store, RULE)
+
+
+def test_restoring_from_a_file_that_is_not_there_is_refused_and_makes_no_store(tmp_path):
+    with pytest.raises(ValueError, match=r"no\.tar is not there, or no file"):
+        restored(tmp_path / "no.tar", ServingSettings(root=str(tmp_path / "new")), RULE)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("line", [["prun"], ["serving.root=x", "prune"], ["-m", "check"]])
 def test_a_word_that_is_no_action_or_not_the_first_is_answered_with_those_that_there_are(line):
     with pytest.raises(SystemExit, match="an action comes first, and is one of backup, restore, "):
