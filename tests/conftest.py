@@ -33,6 +33,7 @@ PROCESSES.set_forkserver_preload([
 LONGEST = (
     "test_one_worker_runs_trial_after_trial_and_those_that_fail_are_recorded",
     "test_a_dropped_grid_becomes_a_live_model_on_the_open_page_and_one_click_brings_the_former_back",
+    "test_the_whole_story_is_told_by_the_keyboard_alone",
 )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 LIVE = "document.querySelector('[data-testid=hash]')?.dataset.hash ?? null"
 DEPLOYED = "document.querySelector('[data-testid=live-hash]')?.dataset.hash ?? null"
+FOCUS = "document.activeElement.dataset.testid ?? document.activeElement.id"
 
 
 def attribute(testid, name):

@@ -5,9 +5,7 @@ import time
 import pytest
 
 from tests.serving.conftest import packaged
-from tests.serving.pages.conftest import attribute
-
-FOCUS = "document.activeElement.dataset.testid ?? document.activeElement.id"
+from tests.serving.pages.conftest import FOCUS, attribute
 
 
 def test_keys_alone_do_it_all_and_the_focus_stays_where_it_was(api, opened):
