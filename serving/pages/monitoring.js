@@ -79,7 +79,7 @@ function update(node, one) {
   const drawn = (chart, keys) => chart.update(keys.map(([key, color, name = key]) => ({ name, color, points: series(key) })), [one.since - one.until, 0]);
   drawn(node.load, [["per_second", "accent", ""]]);
   drawn(node.latency, [["p50", "line", "half within"], ["p95", "accent", "95 %"], ["p99", "val", "99 %"]]);
-  drawn(node.sure, [["confidence", "accent", ""]]);
+  drawn(node.sure, confidence.mean === null ? [] : [["confidence", "accent", ""]]);
   fill(node.rest, shares(one), ...one.candidates.map(candidate));
 }
 
