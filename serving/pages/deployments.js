@@ -34,6 +34,7 @@ function card(row) {
     row.model_id === null ? el("p", { className: "note", data: { testid: "live-hash", hash: "" } }, "Nothing is live. The next model that is trained goes live, whatever its figures.")
       : el("p", { className: "big", data: { testid: "live-hash", hash: row.file_sha256 } }, hash(row.file_sha256)),
     el("dl", { className: "facts" }, model ? facts(model) : null, fact("generation", el("span", { data: { testid: "live-generation" } }, String(row.generation))), here?.engine ? fact("engine", here.engine) : null),
+    here?.state === "failed" ? el("p", { className: "note failure", data: { testid: "not-loaded" } }, here.why) : null,
     ...candidates(row),
     el("div", { className: "row" }, ...actions(row))),
     before(row)];

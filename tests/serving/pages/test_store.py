@@ -182,6 +182,13 @@ def test_the_fields_of_a_sweep_have_room_on_a_phone(api, opened):
     assert model == grid
 
 
+def test_why_a_live_model_could_not_be_loaded_is_said_where_it_is_shown(api, opened):
+    api["operator"].post("/api/models", json=packaged(api.parts, 0.5))
+    [state] = until(lambda: [one for one in api["viewer"].get("/api/events").json()["serving"] if one["why"]])
+    page = opened(api.address, api.secrets["viewer"], "/store")
+    page.until(attribute("not-loaded", "textContent"), state["why"])
+
+
 def test_a_plan_is_told_in_the_words_of_the_grid(api, opened):
     page = opened(api.address, api.secrets["operator"], "/store")
     page.click("example")
