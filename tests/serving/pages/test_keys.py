@@ -69,7 +69,7 @@ def test_enter_twice_on_a_button_is_one_wish_though_its_opposite_stands_there_by
     api["operator"].post("/api/jobs", json={"SEED": 1})
     page = opened(api.address, api.secrets["operator"], "/store")
     page.call("Page.bringToFront")
-    page.until_there("cancel")
+    page.until("document.querySelector('[data-testid=cancel]')?.checkVisibility()")  # once the role is known
     page.value("document.querySelector('[data-testid=cancel]').focus()")
     page.key("Enter")
     page.until(FOCUS, "retry")
@@ -85,7 +85,7 @@ def test_a_message_that_somebody_is_at_stays_and_gives_the_focus_back(api, opene
     api["operator"].post("/api/models", json=packaged(api.parts, 0.5))
     page = opened(api.address, api.secrets["operator"], "/store")
     page.call("Page.bringToFront")
-    page.until_there("freeze")
+    page.until("document.querySelector('[data-testid=freeze]')?.checkVisibility()")  # once the role is known
     page.value("document.querySelector('[data-testid=freeze]').focus()")
     page.value("import('/pages/dom.js').then(({ tell }) => tell('a word', 0.3))")
     page.value("document.querySelector('[data-testid=close]').focus()")
