@@ -96,6 +96,7 @@ class Problem:
             self._check_population()
         for parameter in self.parameters:
             self._refuse_without_effect(parameter.key)
+            _refuse_one_value(parameter)
         return self
 
     def _refuse_unreported(self) -> None:
@@ -152,6 +153,16 @@ class Problem:
         """The configuration of the full training, which is a normal run."""
         config = self.compose(overrides(values))
         return config | {"trainer": config["trainer"] | {"tune": False}}
+
+
+def _refuse_one_value(parameter: Parameter) -> None:
+    """Raises ValueError where all trials have the same value; one that only some of them have makes a difference."""
+    if parameter.count == 1 and not parameter.only_if:
+        given = overrides({parameter.key: parameter.values[0]})[0]
+        raise ValueError(
+            f"tune.space: {parameter.key} has one value alone, and nothing is searched: give several, or leave it out "
+            f"of tune.space and set {given}"
+        )
 
 
 def _lies_in(key: str, whole: str) -> bool:

@@ -18,6 +18,18 @@ def test_a_key_that_every_trial_overwrites_is_refused(problem, key, given, told)
         problem(*given, f'tune.space=["{key}=choice(1,2)"]')
 
 
+@pytest.mark.parametrize("word", ["choice(16)", "range(16,17)"])
+def test_a_key_with_one_value_is_refused_with_the_way_to_set_it(problem, word):
+    told = r"tune\.space: datamodule\.batch_size has one value alone.* set datamodule\.batch_size=16$"
+    with pytest.raises(ValueError, match=told):
+        problem(f'tune.space=["optimizers.lr=interval(0.1, 1)","datamodule.batch_size={word}"]')
+
+
+def test_a_key_with_one_value_that_only_some_trials_have_makes_a_difference(problem):
+    space = 'tune.space=["optimizers=choice(adamw,sgd)","optimizers.momentum=choice(0.9)"]'
+    problem(space, 'tune.when=["optimizers.momentum if optimizers=sgd"]')
+
+
 def test_a_search_is_not_begun_by_what_takes_up_a_run(problem):
     with pytest.raises(ValueError, match="a search goes on by the same command: leave resume_full_training out"):
         problem("trainer.tune=True", "resume_full_training=True")
