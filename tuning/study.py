@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from models.run import Run
 from tuning import auto_report
 from tuning.orders import Ending, Order
 from tuning.pool import Pool
 from tuning.problem import Problem
 from tuning.records import Journal, Trial
 from tuning.searcher import Searcher
-from tuning.space import Values, overrides
+from tuning.space import Value, Values, overrides
 from tuning.stopping import Stopping, retold, stopping
 
 
@@ -131,7 +132,7 @@ class Study:
         """Hears how a trial ended, and keeps it."""
         trial = self.trials[number]
         trial.figures, trial.error = dict(ending.figures), trial.error or ending.error
-        trial.chosen = auto_report.chosen(self.folder(trial))
+        trial.chosen = self._chosen(trial)
         trial.diverged = trial.diverged or ending.diverged
         trial.state = "failed" if trial.error else "stopped" if ending.stopped else "complete"
         trial.seconds, trial.elapsed = time.time() - self._started[number], time.time() - self.began
@@ -142,6 +143,15 @@ class Study:
         self.journal.write(trial)
         self.searcher.tell(trial)
         self.watch(self)
+
+    def _chosen(self, trial: Trial) -> dict[str, Value]:
+        """What its training chose itself, by key; nothing where none began."""
+        run = Run(self.folder(trial))
+        if not run.configuration_file.is_file():
+            return {}
+        asked = self.problem.compose(overrides(trial.values))["datamodule"]["batch_size"]
+        size = {"datamodule.batch_size": run.read()["datamodule"]["batch_size"]} if asked == "auto" else {}
+        return auto_report.chosen(run.folder) | size
 
     def best(self) -> Trial | None:
         """The trial with the least cost that keeps the constraints; whole ones first, then those that came furthest.

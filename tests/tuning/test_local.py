@@ -288,6 +288,18 @@ def the_choice_is_told(study):
     assert Study(study.problem, study.place).best().chosen == best.chosen
 
 
+def test_the_batch_size_that_each_trial_chose_is_told(searched):
+    study = searched("datamodule.batch_size=auto", "tune.trials=1", "trainer.max_epochs=1")
+    [trial] = study.ended
+    size = Run(study.folder(trial)).read()["datamodule"]["batch_size"]
+    assert trial.chosen == {"datamodule.batch_size": size}
+    write_results(study)
+    assert row(study, trial)[-1].endswith(f"batch_size {size}")
+    assert f"batch_size {size}" in (study.place / "report/index.html").read_text()
+    [told] = csv.DictReader((study.place / "trials.csv").read_text().splitlines())
+    assert told["datamodule.batch_size"] == str(size)
+
+
 def test_trials_that_differ_in_batches_alone_share_their_images(problem, tmp_path):
     from tuning.trial import prepared
 
