@@ -9,6 +9,7 @@ from models.direction import Mode, direction
 from tuning.settings import OF_A_WHOLE_TRIAL
 from utils.build import ConfigurationError
 from utils.signature import nearest
+from utils.words import figure
 
 Figures = Mapping[str, float]
 
@@ -46,7 +47,7 @@ class Constraint:
         return -difference if self.at_least else difference
 
     def __str__(self) -> str:
-        return f"{self.figure} {'≥' if self.at_least else '≤'} {self.limit:g}"
+        return f"{self.figure} {'≥' if self.at_least else '≤'} {figure(self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class Goal:
         known = [*reported, *OF_A_WHOLE_TRIAL]
         asked = [(one.figure, "objective") for one in self.objectives]
         asked += [(one.figure, "constraints") for one in self.constraints]
-        for figure, key in asked:
-            if figure not in known:
-                told = f"{nearest(figure, known)} (reported are: {', '.join(known)})"
-                raise ValueError(f"tune.{key}: no trial reports {figure}; {told}")
+        for name, key in asked:
+            if name not in known:
+                told = f"{nearest(name, known)} (reported are: {', '.join(known)})"
+                raise ValueError(f"tune.{key}: no trial reports {name}; {told}")
 
 
 def read_goal(objectives: Sequence[str], mode: Mode | Sequence[Mode], constraints: Sequence[str]) -> Goal:

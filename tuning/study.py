@@ -14,6 +14,7 @@ from tuning.records import Journal, Trial
 from tuning.searcher import Searcher
 from tuning.space import Value, Values, overrides
 from tuning.stopping import Stopping, retold, stopping
+from utils.words import figure, many
 
 
 class Study:
@@ -179,8 +180,8 @@ class Study:
             return ""
         limits = " and ".join(map(str, self.goal.constraints))
         names = [one.figure for one in self.goal.broken(figures)]
-        has = ", ".join(f"{name} {figures[name]:g}" if name in figures else f"{name} –" for name in names)
-        return f"none of {len(self.ended)} trials keeps {limits}; the best has {has}"
+        has = ", ".join(f"{name} {figure(figures[name])}" if name in figures else f"{name} –" for name in names)
+        return f"none of {many(len(self.ended), 'trial')} keeps {limits}; the best has {has}"
 
     @property
     def left_out(self) -> str:
@@ -204,8 +205,10 @@ class Study:
             return
         failed = [trial for trial in self.ended if trial.state == "failed"]
         if failed:
+            several = f"all {len(failed)} trials failed, the first of them with"
+            told = several if len(failed) > 1 else "the only trial failed with"
             raise ValueError(
-                f"all {len(failed)} trials failed, the first of them with: {failed[0].error} "
+                f"{told}: {failed[0].error} "
                 f"({', '.join(overrides(failed[0].values))}; its trace: {self.folder(failed[0]) / 'error.txt'})"
             )
         began = any(trial.curve for trial in self.ended)

@@ -71,14 +71,14 @@ def table(study: "Study", most: int = MOST_ROWS) -> Table:
 def row(study: "Study", trial: Trial) -> list[str]:
     """A trial in words: number, state, epochs, figures that are asked for, values or its error."""
     figures = trial.best(study.goal)
-    shown = [_figure(figures[name]) if name in figures else "–" for name in study.goal.figures]
+    shown = [_figure(name, figures[name]) if name in figures else "–" for name in study.goal.figures]
     words = trial.error.splitlines()[0] if trial.error else values_told(trial.trained_with)
     return [f"{trial.number + 1:>3}", f"{trial.state:8}", f"{trial.epochs:>3}/{study.problem.epochs}", *shown, words]
 
 
-def _figure(value: float) -> str:
-    """In four places, as losses need them; of parameters none."""
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+def _figure(name: str, value: float) -> str:
+    """In four places, as losses need them; a count and what is large have none."""
+    return f"{value:,.0f}" if name == "parameters" or abs(value) >= 1000 else f"{value:.4f}"
 
 
 def values_told(values: dict[str, Value]) -> str:

@@ -23,3 +23,8 @@ def written(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {written(one)}' for key, one in value.items())}}}"
     return repr(value)
+
+
+def figure(value: float) -> str:
+    """0.9375, 1,570: in six digits, or in as many as a whole number has."""
+    return f"{value:,.0f}" if value.is_integer() else f"{value:g}"

@@ -1,6 +1,6 @@
 """One is no plural, and nothing is null."""
 
-from utils.words import images_a_second, many, written
+from utils.words import figure, images_a_second, many, written
 
 
 def test_one_thing_is_one_and_all_else_are_several():
@@ -11,3 +11,7 @@ def test_one_thing_is_one_and_all_else_are_several():
 def test_a_value_is_written_as_it_stands_in_a_grid():
     told = [written(value) for value in (None, True, 0.1, "a", [1, None], {"a": [False, "b"]})]
     assert told == ["null", "true", "0.1", "'a'", "[1, null]", "{a: [false, 'b']}"]
+
+
+def test_a_whole_number_is_told_whole():
+    assert [figure(value) for value in (654.0, 1e6, 0.9375, -2.0)] == ["654", "1,000,000", "0.9375", "-2"]
