@@ -198,6 +198,6 @@ def _none_trains(tried: Sequence[Tried]) -> ValueError:
         advice = "give more, or fewer candidates"
         return TooShort(f"optimizers.max_training_time is too short to train one arm once; {advice}")
     return ValueError(
-        f"optimizers.option=auto: none of {len(tried)} arms trains; {tried[0].arm}: {tried[0].curve.dropped}. "
+        f"optimizers.option=auto: none of {many(len(tried), 'arm')} trains; {tried[0].arm}: {tried[0].curve.dropped}. "
         "Look at the data and the loss, or try trainer.gradient_clip_val=1.0 or lower rates"
     )

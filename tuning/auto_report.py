@@ -13,6 +13,7 @@ from utils.files import write_whole
 from utils.log import console
 from utils.report import Charts, Column, Section, Text
 from utils.report import Table as PageTable
+from utils.words import many
 
 if TYPE_CHECKING:
     from tuning.auto_optimizer import Found, Tried
@@ -137,7 +138,7 @@ def _chart(number: int, arms: list[dict[str, Any]]) -> Chart:
     first = max((arm["train"][0][1] or 0 for arm in arms if arm["train"]), default=1.0)
     return Chart(
         f"{NAME}_{number}",
-        f"Round {number}: training loss, smoothed, of {len(arms)} arms",
+        f"Round {number}: training loss, smoothed, of {many(len(arms), 'arm')}",
         tuple(series),
         Axis("step", whole=True),
         Axis("loss", range=(0.0, 1.1 * first)),

@@ -26,6 +26,7 @@ from tuning.course import Config, Course, State, copied, with_state
 from tuning.rate_finder import find_rate
 from tuning.side_by_side import several
 from utils.build import build, settings
+from utils.words import many
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def literal(found: Found, goes_on: bool) -> dict[str, Any]:
 def _replayed(course: Course, rules: SearchSettings) -> State:
     """What the search left of the winner, trained again without the others."""
     assert rules.replay
-    log.info("the winner's %d steps of the search are trained first", rules.replay)
+    log.info("of the search the winner's part is trained first: %s", many(rules.replay, "step"))
     node = course.config["optimizers"]
     return short_training(course, Arm(node.get("name", ""), node["lr"], node), rules.replay, rules)[1]
 

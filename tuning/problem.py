@@ -81,7 +81,7 @@ class Problem:
         grace, key = self.settings.grace_epochs, "tune.epochs" if self.settings.epochs else "trainer.max_epochs"
         if self.settings.scheduler != "none" and grace > self.epochs:
             raise ValueError(
-                f"tune.grace_epochs={grace} is more than the {self.epochs} epochs of a trial: lower it, or raise {key}"
+                f"tune.grace_epochs={grace}, but a trial has {many(self.epochs, 'epoch')}: lower it, or raise {key}"
             )
         if self.config["resume_full_training"]:
             raise ValueError("a search goes on by the same command: leave resume_full_training out")

@@ -16,6 +16,7 @@ from tuning.table import shown, table
 from utils.build import ConfigurationError
 from utils.loading import loading
 from utils.log import console
+from utils.words import many
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def _searched(problem: Problem, run: Run, pool: Pool | None) -> Study:
         study = Study(problem, place(run), watch)
         study.pool = pool
         if study.ended:
-            log.info("going on with %d of %d trials done: %s", len(study.ended), study.wanted, place(run))
+            log.info("going on with %d of %s done: %s", len(study.ended), many(study.wanted, "trial"), place(run))
         if study.left_out:
             log.info(study.left_out)
         if not study.is_over:

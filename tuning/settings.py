@@ -58,7 +58,7 @@ class TuneSettings:
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"tune.objective={self.objectives}: name each figure once")
         if isinstance(self.mode, list) and len(self.mode) != len(self.objectives):
-            raise ValueError(f"tune.mode={self.mode}: {len(self.objectives)} objectives need as many of min and max")
+            raise ValueError(f"tune.mode={self.mode}: give one of min and max for each of {self.objectives}")
         if self.space != "auto" and not self.space:
             raise ValueError("tune.space=[] holds nothing to search: give override strings, or auto")
         if self.backend == "local" and self.address is not None:

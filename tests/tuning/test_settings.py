@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
         ({"max_time": "12 minutes"}, r"tune\.max_time=12 minutes: write it as"),
         ({"objective": []}, "name at least one figure"),
         ({"objective": ["val/loss", "val/loss"]}, "name each figure once"),
-        ({"mode": ["min", "max"]}, "1 objectives need as many"),
+        ({"mode": ["min", "max"]}, r"give one of min and max for each of \['val/loss'\]$"),
         ({"space": []}, "holds nothing to search"),
         ({"backend": "local", "address": "auto"}, r"is for tune\.backend=ray"),
         ({"backend": "ray", "at_once": 2}, r"tune\.at_once=2 is for tune\.backend=local"),
