@@ -196,7 +196,7 @@ def test_a_sweep_is_refused_before_its_first_training_for_its_last_point(command
     ("line", "told"),
     [
         (["active=standalone", "active.batch=5,0"], r"active\.batch=0"),
-        (["trainer.tune=True", "tune.space=choice(auto,[optimizers.lr])"], r"optimizers\.lr: missing EQUAL"),
+        (["trainer.tune=True", "tune.space=choice(auto,[optimizers.lr])"], r"optimizers\.lr: write it as KEY="),
         (
             ["seed=1,2", "run_name=one"],
             r"run_name=one would be 2 trainings of this sweep: leave it out, or .*s\$\{seed\}",

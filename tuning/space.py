@@ -113,14 +113,17 @@ def _of_the_space(read: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict
 def _parameter(text: str) -> Parameter:
     found = _of_the_space(sweep)(text)
     key, word = found["key"], found["word"]
-    if unknown := set(found.get("tags", ())) - {"log"}:
+    if unknown := set(found["tags"]) - {"log"}:
         raise ConfigurationError(f"tune.space: {text}: there is no tag {unknown.pop()}; the one there is, is log")
     if word == "choice":
-        return _choice(text, key, found["values"])
+        return _choice(text, key, found)
     return _range(text, key, found) if word == "range" else _interval(text, key, found)
 
 
-def _choice(text: str, key: str, values: list[str]) -> Parameter:
+def _choice(text: str, key: str, found: Mapping[str, Any]) -> Parameter:
+    values = found["values"]
+    if found["tags"]:
+        raise ConfigurationError(f"tune.space: {text}: a choice has no magnitudes; write tag(log, interval(1, 9))")
     if len(set(values)) != len(values):
         raise ConfigurationError(f"tune.space: {text}: a choice names each value once")
     return Parameter(key, "choice", choices=tuple(values))

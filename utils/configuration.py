@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +24,12 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from utils.build import ConfigurationError
 from utils.loading import whole
-from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, points, prepared
+from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, points, prepared, unreadable
 from utils.signature import nearest
 
 COMMANDS = {"configs": "train.py", "test": "test.py", "predict": "predict.py", "benchmark": "benchmark.py",
             "serving": "python -m serving", "worker": "python -m serving.worker"}  # by their main files  # fmt: skip
+SEVERAL = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(?P<line>.+)'")  # without -m, Hydra says
 ONE_AT_A_TIME = threading.Lock()  # Hydra composes in one state of the whole process; a server is asked by many threads
 
 
@@ -99,8 +101,13 @@ def explained(error: BaseException) -> str:
     text = "\n".join(lines)
     if isinstance(error, OverrideParseException) and "missing EQUAL" in text:
         return f"{error.override}: what is set is written as KEY=VALUE; --help tells all keys"
-    if isinstance(error, OverrideParseException) and error.override not in text:
-        return f"{error.override}: {text}; a value with such signs is quoted twice: 'KEY=\"VALUE\"'"
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        spelt = '["TEXT","TEXT"]' if value.startswith("[") else '"TEXT"'
+        return f"{unreadable(error.override)}; a text with such signs is quoted twice: '{key}={spelt}'"
+    if several := SEVERAL.match(text):
+        listed = f"{several['line'].partition('=')[0]}=[a,b]"
+        return f"{several['line']}: several values are a sweep, which needs -m; a list is written as {listed}"
     if isinstance(error, HydraException) and "Could not override '" in text:
         key = text.split("Could not override '")[1].split("'")[0]
         return no_such_key(key)

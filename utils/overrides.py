@@ -9,12 +9,13 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep, Sweep
 from hydra.errors import HydraException
 
 from utils.build import ROOT, ConfigurationError
 from utils.optimizer_names import refuse_unknown
+from utils.signature import nearest
 
 CONFIGURATION = ROOT / "configuration"
 
@@ -32,6 +33,11 @@ ALONE = ("-m", "--multirun", "-r", "--run", "--resolve", "-h", "--help")  # flag
 LISTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^][,\s]+(?: +[^][,\s]+)*""")  # a word, quoted or not
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
 TIMM_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)?")  # the tag says which weights: resnet18.a1_in1k
+QUOTED = re.compile(r"""\\.|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")  # is whole, whatever is in it
+CALLED = re.compile(r"while evaluating '(?P<call>(?P<word>\w+)\(.*\))': (?P<unknown>Unknown function)?")
+EXTRANEOUS = re.compile(r"extraneous input '(.+?)' expecting")
+EXCERPT = 24  # signs of a line that show where it breaks
+CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
 OF_THE_JOB = re.compile(r"\$\{(hydra|now):[^{}]*\}")
 
 
@@ -128,22 +134,76 @@ def _is_sweep(argument: str) -> bool:
         return False
 
 
+def unreadable(text: str) -> str:
+    """Why Hydra's grammar takes an override for none, in plain words; empty where it takes it."""
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        return f"{text}: {_unpaired(text) or _of_a_word(error) or _out_of_place(text, error)}"
+    return ""
+
+
+def _unpaired(text: str) -> str:
+    """A quote or bracket without its other half."""
+    alone = QUOTED.sub(lambda found: " " * len(found[0]), text)
+    opened: list[int] = []
+    for place, sign in enumerate(alone):
+        if sign in "'\"":
+            return f"a {sign} has no second one: {_excerpt(text, place)}"
+        if sign in CLOSED_BY:
+            opened.append(place)
+        elif sign in CLOSED_BY.values():
+            if not opened:
+                return f"a {sign} closes nothing: {text[max(0, place - EXCERPT) : place + 1]}"
+            if CLOSED_BY[alone[opened[-1]]] != sign:
+                break
+            opened.pop()
+    return f"a {text[opened[-1]]} is not closed: {_excerpt(text, opened[-1])}" if opened else ""
+
+
+def _excerpt(text: str, place: int) -> str:
+    return text[place : place + EXCERPT] + "…" * (len(text) > place + EXCERPT)
+
+
+def _of_a_word(error: HydraException) -> str:
+    """What is wrong with choice(…) and its like."""
+    found = CALLED.search(str(error))
+    if found is None:
+        return ""
+    if found["unknown"]:
+        return f"there is no word {found['word']} ({nearest(found['word'], list(create_functions().functions))})"
+    return f"{found['call']} is not what {found['word']} takes"
+
+
+def _out_of_place(text: str, error: HydraException) -> str:
+    """The first sign that cannot stand where it does."""
+    token = getattr(error.__cause__, "offendingToken", None)
+    place = getattr(error.__cause__, "startIndex", None) if token is None else token.start
+    if place is not None:
+        told = _excerpt(text, place)
+        return f"it cannot be read from here on: {told}" if told else "something is missing at its end"
+    found = EXTRANEOUS.match(str(error))
+    return f"a {found[1]} is out of place" if found else str(error)
+
+
 def sweep(text: str) -> dict[str, Any]:
     """An override with a sweep in Hydra's words as plain values: `key`, `word`, and what the word holds.
 
-    choice: `values`, each as an override spells it; range: `start`, `stop`, `step`; interval: `start`, `end`; these two
-    also `tags`. Raises ConfigurationError for what is no sweep, and for words that only a command line can answer.
+    choice: `values`, each as an override spells it; range: `start`, `stop`, `step`; interval: `start`, `end`; each has
+    `tags`. Raises ConfigurationError for what is no sweep, and for words that only a command line can answer.
     """
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException as error:
-        way_out = "write it as KEY=choice(a,b), KEY=range(1,9) or KEY=interval(0.1, 1)"
-        raise ConfigurationError(f"{text}: {str(error).splitlines()[0]}; {way_out}") from error
+    way_out = "write it as KEY=choice(a,b), KEY=range(1,9) or KEY=interval(0.1, 1)"
+    if not text.partition("=")[0] or "=" not in text:
+        raise ConfigurationError(f"{text}: {way_out}")
+    if broken := unreadable(text):
+        raise ConfigurationError(f"{broken}; {way_out}")
+    override = OverridesParser.create().parse_override(text)
     value, found = override.value(), {"key": override.key_or_group}
     if override.is_add() or override.is_delete() or override.is_force_add():
         raise ConfigurationError(f"{text}: only keys that are there can be searched; leave '+' and '~' out")
     if isinstance(value, ChoiceSweep) and not any(isinstance(one, Sweep) for one in value.list):
-        return found | {"word": "choice", "values": [str(one) for one in override.sweep_string_iterator()]}
+        values = [str(one) for one in override.sweep_string_iterator()]
+        return found | {"word": "choice", "tags": value.tags, "values": values}
     if isinstance(value, RangeSweep | IntervalSweep):
         word = "range" if isinstance(value, RangeSweep) else "interval"
         return found | {"word": word, **vars(value)}

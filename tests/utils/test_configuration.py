@@ -84,8 +84,12 @@ def test_many_threads_may_compose_at_once():
 
 
 def test_a_line_that_cannot_be_read_is_named_with_the_way_out():
-    with pytest.raises(ConfigurationError, match="^seed=a=b: mismatched input .*quoted twice: 'KEY=\"VALUE\"'$"):
+    with pytest.raises(ConfigurationError, match="^seed=a=b: it cannot .*: =b; a text .*twice: 'seed=\"TEXT\"'$"):
         composed(["seed=a=b"])
+    with pytest.raises(ConfigurationError, match=r"closed: \[a; a text .*twice: 'seed=\[\"TEXT\",\"TEXT\"\]'$"):
+        composed(["seed=[a"])
+    with pytest.raises(ConfigurationError, match=r"^seed=1,2: several values are a sweep, which needs -m"):
+        composed(["seed=1,2"])
 
 
 def test_a_word_that_sets_nothing_is_told_how_a_value_is_set():

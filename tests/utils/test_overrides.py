@@ -3,7 +3,7 @@
 import pytest
 
 from utils.build import ConfigurationError
-from utils.overrides import flags_last, options, points, prepared
+from utils.overrides import flags_last, options, points, prepared, unreadable
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,28 @@ def test_timm_names_need_no_yaml():
 def test_a_group_of_nothing_is_refused_with_its_options(group):
     with pytest.raises(ConfigurationError, match=rf"{group}=null: leave it out, or give {options(group)[0]}"):
         prepared(f"{group}=null")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a=[b=choice(x,y]", "a ( is not closed: (x,y]"),
+        ("a=[3", "a [ is not closed: [3"),
+        ("a=3)", "a ) closes nothing: a=3)"),
+        ("a=it's", "a ' has no second one: 's"),
+        ('a=["b=choice(0.1,0.2,0.3,0.4,0.5)]', 'a " has no second one: "b=choice(0.1,0.2,0.3,0.…'),
+        (r"a=[\(,'(',b=c]", "it cannot be read from here on: =c]"),
+        ("a=x<=1", "it cannot be read from here on: <=1"),
+        ("a=(1)", "a ( is out of place"),
+        ("a=b,", "something is missing at its end"),
+        ("a=chioce(1,2)", "there is no word chioce (did you mean choice?)"),
+        ("a=interval(1)", "interval(1) is not what interval takes"),
+    ],
+)
+def test_what_the_grammar_does_not_take_is_told_without_its_words(text, told):
+    assert unreadable(text) == f"{text}: {told}"
+
+
+@pytest.mark.parametrize("text", ["a=1", r"a=\(", "a=[b,'it\\'s',\"(\"]", "a=choice(1,2)", "~a"])
+def test_nothing_is_wrong_with_what_the_grammar_takes(text):
+    assert unreadable(text) == ""
