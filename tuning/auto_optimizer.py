@@ -147,7 +147,10 @@ def trained(
         tried.append(Tried(arm, number, curve, loss))
         if loss < lowest:
             lowest, best = loss, state
-        log.info("%s: %s", arm, curve.dropped or f"{loss:.4g}")
+        if curve.dropped != OUT_OF_TIME:
+            log.info("%s: %s", arm, curve.dropped or f"{loss:.4g}")
+    if late := sum(one.curve.dropped == OUT_OF_TIME for one in tried):
+        log.info("%s for %s of this round", OUT_OF_TIME, many(late, "arm"))
     return tried, best
 
 

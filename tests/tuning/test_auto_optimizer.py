@@ -261,6 +261,13 @@ def test_arms_that_the_time_left_out_are_counted_in_the_verdict():
     assert "(4 arms, 3 of them not tried for want of time, rounds: 1" in found.why
 
 
+def test_what_the_time_is_over_for_is_said_once_a_round(caplog):
+    losses = {name: [0.5, 0.5] for name in FOUR}
+    with caplog.at_level("INFO"):
+        search(Written(losses, dict.fromkeys(FOUR[1:], OUT_OF_TIME)), contestants(*FOUR), LONG, RULES)
+    assert [line for line in caplog.messages if OUT_OF_TIME in line] == ["out of time for 3 arms of this round"]
+
+
 def test_an_arm_that_never_began_is_in_the_table_and_in_no_chart():
     class Late(Written):
         def train(self, make, steps, until=None, deadline=0.0):
