@@ -169,4 +169,4 @@ if __name__ == "__main__":
     rest = sys.argv[1:]
     _ACTION[:] = action_of(rest)
     sys.argv[1:] = rest
-    command(main)
+    command(main, serves=True)

@@ -213,6 +213,19 @@ def test_points_of_a_sweep_may_have_a_name_each(name):
     check_sweep(points(["seed=1,2", f"run_name='{name}'", "-m"]))
 
 
+def test_a_training_that_nobody_listens_to_saves_and_ends_without_a_word(command, places, tmp_path):
+    line = [sys.executable, "train.py", *SMALL, "trainer.max_epochs=500", "run_name=first", *places]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not process.stdout.readline().startswith(b"epoch"):
+            pass
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(120) == 128 + signal.SIGTERM
+    folder = tmp_path / "logs/default/first"
+    assert "nobody reads standard output" in (folder / "log.txt").read_text()
+    done = command("train.py", "resume_full_training=first", "trainer.max_steps=600")
+    assert done.returncode == 0, done.stderr
+
+
 def test_weights_of_a_run_start_another_whose_classes_differ(command, tmp_path, digit_folder):
     assert command("train.py", *SMALL, "run_name=first").returncode == 0
     other = ("datamodule=folder", f"datamodule.root={digit_folder}", "datamodule/augment=none", *SMALL[1:])

@@ -25,6 +25,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from utils.build import ConfigurationError
 from utils.loading import whole
 from utils.overrides import CONFIGURATION, PATH_KEYS, flags_last, options, points, prepared, unreadable
+from utils.reader import end_with_the_reader
 from utils.signature import nearest
 
 COMMANDS = {"configs": "train.py", "test": "test.py", "predict": "predict.py", "benchmark": "benchmark.py",
@@ -38,13 +39,16 @@ def command(
     of_a_run: bool = False,
     interrupted: str = "interrupted",
     check_sweep: Callable[[list[list[str]]], None] | None = None,
+    serves: bool = False,
 ) -> None:
     """Runs a `hydra.main` function on a prepared command line; a user's mistake ends in one clear message, status 2.
 
     of_a_run: values may belong to a stored configuration, whose keys the composed one need not have. interrupted: is
     said after Ctrl-C, where the function itself has not answered it; status 130. check_sweep: gets the command lines
-    that -m stands for before the first is run.
+    that -m stands for before the first is run. serves: it goes on when nobody reads its standard output any more.
     """
+    if not serves:
+        end_with_the_reader()
     whole(functools.partial(_run, main, of_a_run, interrupted, check_sweep))
 
 
