@@ -5,6 +5,7 @@ import logging
 import re
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ def before_training(logs: str = "logs") -> list[Run]:
 
 
 def _started(folder: Path) -> str:
-    text = (folder / "full_configurations.yaml").read_text(errors="replace")
+    """As its configuration says; of a search or a loop without one when it last said something."""
+    file = folder / "full_configurations.yaml"
+    if not file.is_file():
+        return datetime.fromtimestamp((folder / "log.txt").stat().st_mtime).isoformat()
+    text = file.read_text(errors="replace")
     found = re.search(r"^  started: '?([^'\n]+)", text, re.MULTILINE)
     return found[1] if found else ""
 
@@ -152,13 +157,16 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
 def prunable(logs: str, keep: int, unfinished: bool) -> list[Run]:
     """The runs of each experiment beyond its `keep` newest, of them what nobody writes, and all that never began.
 
-    unfinished: without a model.
+    A search or a loop that was stopped before its training is a run, too. unfinished: without a model.
     """
     if keep < 0:
         raise ValueError(f"--keep {keep}: use 0 or more")
-    chosen = [run for run in before_training(logs) if run.never_began]
-    for experiment in sorted({run.folder.parent for run in every(logs)}):
-        runs = [run for run in every(logs) if run.folder.parent == experiment]
+    early = before_training(logs)
+    chosen = [run for run in early if run.never_began]
+    begun = every(logs) + [run for run in early if run not in chosen]
+    for experiment in sorted({run.folder.parent for run in begun}):
+        runs = [run for run in begun if run.folder.parent == experiment]
+        runs.sort(key=lambda run: _started(run.folder), reverse=True)
         chosen += [run for run in runs[keep:] if not run.in_use and not (unfinished and run.finished)]
     return chosen
 
@@ -171,7 +179,9 @@ def main(arguments: list[str] | None = None) -> None:
     compare = actions.add_parser("compare", help="configurations and metrics of two runs, where they differ")
     compare.add_argument("first")
     compare.add_argument("second")
-    prune = actions.add_parser("prune", help="deletes old runs of each experiment, and what never began")
+    prune = actions.add_parser(
+        "prune", help="deletes old runs of each experiment, stopped searches too, and what never began"
+    )
     prune.add_argument("--keep", type=int, default=10, help="how many of the newest stay (default: 10)")
     prune.add_argument("--unfinished", action="store_true", help="delete only runs that left no model")
     prune.add_argument("--yes", action="store_true", help="delete; without it the list is only shown")
@@ -231,7 +241,8 @@ def _unabridged(*headings: str, title: str) -> Table:
 
 def _prune(runs: list[Run], really: bool) -> None:
     for run in runs:
-        print(f"{'deleted' if really else 'would delete'} {run.folder}")
+        what = "" if run.finished or run.never_began else " (without a model)"
+        print(f"{'deleted' if really else 'would delete'} {run.folder}{what}")
         if really:
             shutil.rmtree(run.folder)
     print(many(len(runs), "run") + ("" if really or not runs else "; add --yes to delete them"))

@@ -155,6 +155,23 @@ def test_a_run_that_another_process_writes_is_refused_and_not_resumed(tmp_path):
     assert not run.in_use and prunable(str(tmp_path), 0, False) == [run]
 
 
+def test_an_interrupted_search_counts_as_a_run_and_is_pruned_by_its_age(tmp_path, capsys):
+    searched = create(str(tmp_path), "default", "searched", force=False)
+    (searched.folder / "tune").mkdir()
+    (searched.folder / "log.txt").touch()
+    old = run_of(tmp_path, "old", started="2026-01-01T00:00:00")
+    assert prunable(str(tmp_path), 1, False) == [old] and prunable(str(tmp_path), 2, False) == []
+    run_of(tmp_path, "new", started="2999-01-01T00:00:00")
+    assert prunable(str(tmp_path), 1, False) == [searched, old]
+    assert prunable(str(tmp_path), 1, True) == [searched] and prunable(str(tmp_path), 2, True) == []
+    searched.lock()
+    assert prunable(str(tmp_path), 1, True) == []
+    _HELD.pop(searched.folder).close()
+    main(["--logs", str(tmp_path), "prune", "--keep", "1", "--unfinished", "--yes"])
+    assert capsys.readouterr().out == f"deleted {searched.folder} (without a model)\n1 run\n"
+    assert not searched.folder.exists()
+
+
 def test_comparison_names_only_what_differs():
     first, second = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}
     assert differences(first, second) == {"a.c": (2, 3), "d": (None, 4)}
