@@ -34,7 +34,7 @@ LISTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^][,\s]+(?: +[^][,\
 NAMED_BY_TIMM = {"models": "architecture", "optimizers": "name"}  # a name without a yaml of its own goes to timm.yaml
 TIMM_NAME = re.compile(r"[A-Za-z]\w*(\.\w+)?")  # the tag says which weights: resnet18.a1_in1k
 QUOTED = re.compile(r"""\\.|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")  # is whole, whatever is in it
-CALLED = re.compile(r"while evaluating '(?P<call>(?P<word>\w+)\(.*\))': (?P<unknown>Unknown function)?")
+CALLED = re.compile(r"while evaluating '(?P<call>(?P<word>\w+)\(.*\))': (?P<why>.*)")
 EXTRANEOUS = re.compile(r"extraneous input '(.+?)' expecting")
 EXCERPT = 24  # signs of a line that show where it breaks
 CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
@@ -170,9 +170,13 @@ def _of_a_word(error: HydraException) -> str:
     found = CALLED.search(str(error))
     if found is None:
         return ""
-    if found["unknown"]:
+    if found["why"].startswith("Unknown function"):
         return f"there is no word {found['word']} ({nearest(found['word'], list(create_functions().functions))})"
-    return f"{found['call']} is not what {found['word']} takes"
+    if "NoneType" in found["why"]:
+        return f"{found['word']} takes no null; without the word it may be one of several values, KEY=null,a"
+    if "mismatch type" in found["why"]:
+        return f"{found['call']} is not what {found['word']} takes"
+    return f"{found['call']}: {found['why']}"
 
 
 def _out_of_place(text: str, error: HydraException) -> str:

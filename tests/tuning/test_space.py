@@ -25,6 +25,7 @@ def parameter(text, *when):
         ("models.dense_width=int(interval(8, 64))", Parameter("models.dense_width", "int", 8, 64)),
         ("datamodule.batch_size=range(16,129,16)", Parameter("datamodule.batch_size", "int", 16, 128, step=16)),
         ("models.dropout=range(0, 0.5, 0.1)", Parameter("models.dropout", "float", 0, 0.4, step=0.1)),
+        ("task.class_weights=null,balanced", Parameter("task.class_weights", "choice", choices=("null", "balanced"))),
         ("models=choice(timm,simple_cnn)", Parameter("models", "choice", choices=("timm", "simple_cnn"))),
         ("task/loss=choice(cross_entropy,focal)", Parameter("task/loss", "choice", choices=("cross_entropy", "focal"))),
         ("datamodule.mean=choice([0.1],[0.5])", Parameter("datamodule.mean", "choice", choices=("[0.1]", "[0.5]"))),
