@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from models.figures import reported
+from models.figures import LOSS, reported
 from tuning import bayesopt
 from tuning.arms import COMMON
 from tuning.grid import grid
@@ -23,6 +23,7 @@ NOT_IN_TRIALS = ("checkpoints", "visualisation", "label_errors", "store")  # cal
 OF_THE_PLACE = ("logs", "experiment_name", "run_name", "force")  # what a search is called changes nothing of it
 OF_A_TRIAL = ("batch_size", "eval_batch_size", "seed", "weighted_sampling", "power", "workers")  # on the same images
 OF_FIGURES = ("task", "callback", "experiment")  # what decides which figures there are
+OF_THE_LOSS = ("task.loss", "task.class_weights", "task.head_weights")
 WITHOUT_EFFECT = ("tune", "trainer.tune", "trainer.progress", "logger", "tester", "optimizers.search.at_once",
                   "resume_full_training", "reproduce", *OF_THE_PLACE,
                   *(f"callback.{name}" for name in NOT_IN_TRIALS))  # fmt: skip
@@ -75,6 +76,14 @@ class Problem:
     def first(self) -> Values:
         """The configuration as it stands, as the first trial; empty where it lies outside of the space."""
         return configured(self.parameters, self.config, self.choices)
+
+    @property
+    def unlike(self) -> str:
+        """That a loss is asked for which is another one in some trials; empty where all have the same."""
+        keys = [one.key for one in self.parameters if any(_lies_in(one.key, part) for part in OF_THE_LOSS)]
+        if not keys or LOSS not in self.goal.figures:
+            return ""
+        return f"{LOSS} is not the same figure in all trials, {keys[0]} changes it: ask for another tune.objective"
 
     def check(self) -> "Problem":
         """Raises ValueError for all that is wrong with the search and can be known before it begins."""
@@ -166,7 +175,7 @@ def _refuse_one_value(parameter: Parameter) -> None:
 
 
 def _lies_in(key: str, whole: str) -> bool:
-    return key.replace("/", ".").startswith(f"{whole}.") or key == whole
+    return f"{key.replace('/', '.')}.".startswith(f"{whole}.")
 
 
 def as_trial(config: Config, epochs: int) -> Config:

@@ -117,7 +117,8 @@ def _counted(study: Study) -> str:
 def _note(study: Study) -> str:
     best = study.best()
     assert best is not None
-    words = (f"the best is trial {best.number + 1}: {values_told(best.trained_with)}", study.unkept, study.left_out)
+    found = f"the best is trial {best.number + 1}: {values_told(best.trained_with)}"
+    words = (found, study.unkept, study.problem.unlike, study.left_out, study.unstopped)
     return " ".join(f"{one[0].upper()}{one[1:]}." for one in words if one)
 
 

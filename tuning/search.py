@@ -63,8 +63,10 @@ def _searched(problem: Problem, run: Run, pool: Pool | None) -> Study:
         study.pool = pool
         if study.ended:
             log.info("going on with %d of %s done: %s", len(study.ended), many(study.wanted, "trial"), place(run))
-        if study.left_out:
-            log.info(study.left_out)
+        if problem.unlike:
+            log.warning(problem.unlike)
+        for told in filter(None, (study.left_out, study.unstopped)):
+            log.info(told)
         if not study.is_over:
             _backend(problem.settings.backend)(study)
     return study

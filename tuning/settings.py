@@ -93,6 +93,13 @@ class TuneSettings:
         return [self.objective] if isinstance(self.objective, str) else self.objective
 
     @property
+    def judged_late(self) -> str:
+        """Why no trial can be stopped for its figures; empty where one can be."""
+        if len(self.objectives) > 1:
+            return "of several objectives none decides alone"
+        return f"{self.objectives[0]} is known at a trial's end" if self.objectives[0] in OF_A_WHOLE_TRIAL else ""
+
+    @property
     def seconds(self) -> float | None:
         """Of the whole search; None: no limit."""
         return None if self.max_time is None else duration(self.max_time).total_seconds()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tuning.settings import OF_A_WHOLE_TRIAL, TuneSettings
+from tuning.settings import TuneSettings
 
 
 class Stopping(Protocol):
@@ -115,8 +115,7 @@ def stopping(settings: TuneSettings, epochs: int) -> Stopping:
     None is stopped by several objectives, of which none decides alone, nor by one that is known at the end only. In a
     population the worst go on as copies of the best (tuning/ray_population.py).
     """
-    judged_late = len(settings.objectives) > 1 or settings.objectives[0] in OF_A_WHOLE_TRIAL
-    if judged_late or settings.scheduler in ("none", "pbt"):
+    if settings.judged_late or settings.scheduler in ("none", "pbt"):
         return Never()
     if settings.scheduler == "median":
         return Median(settings.grace_epochs)

@@ -192,6 +192,12 @@ class Study:
         return f"{self.settings.trials} of {size:,} combinations; tune.trials={size} tries all"
 
     @property
+    def unstopped(self) -> str:
+        """Why the scheduler stops no trial, where it was to; else empty."""
+        late, name = self.settings.judged_late, self.settings.scheduler
+        return f"tune.scheduler={name} stops no trial: {late}" if late and name != "none" else ""
+
+    @property
     def keys(self) -> list[str]:
         """Of all values that trials have: the space's, then those that trials chose themselves."""
         own = [parameter.key for parameter in self.problem.parameters]

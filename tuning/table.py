@@ -43,7 +43,7 @@ class Watch:
         for trial in study.ended:
             if trial.number not in self.told:
                 self.told.add(trial.number)
-                self.console.print("  ".join(row(study, trial)), soft_wrap=True)
+                self.console.print(line(study, trial), soft_wrap=True)
 
 
 @contextmanager
@@ -66,6 +66,13 @@ def table(study: "Study", most: int = MOST_ROWS) -> Table:
     for trial in running + study.ranked()[: max(0, most - len(running))]:
         found.add_row(*row(study, trial), style="bold" if trial is study.best() else None)
     return found
+
+
+def line(study: "Study", trial: Trial) -> str:
+    """The row of a trial where no headings stand above it."""
+    number, state, epochs, *shown, words = row(study, trial)
+    figures = [f"{name} {told}" for name, told in zip(study.goal.figures, shown, strict=True)]
+    return "  ".join([f"trial {number}", state, f"epoch {epochs}", *figures, words])
 
 
 def row(study: "Study", trial: Trial) -> list[str]:

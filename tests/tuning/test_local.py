@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from tuning.records import Journal
 from tuning.results import best_told, write_results
 from tuning.search import _told
 from tuning.study import Study
-from tuning.table import row
+from tuning.table import line, row
 from tuning.trial import run_trial
 from utils.configuration import composed
 
@@ -192,7 +193,7 @@ def test_where_no_trial_keeps_the_constraints_the_nearest_is_best_and_all_say_so
     words = "none of 2 trials keeps parameters ≤ 10; the best has parameters 30"
     write_results(study)
     assert json.loads((study.place / "params.json").read_text())["constraints"] == words
-    assert words in (study.place / "report" / "index.html").read_text()
+    assert words[1:] in (study.place / "report" / "index.html").read_text()
     with caplog.at_level("WARNING"):
         _told(study, Run(tmp_path / "run"))
     assert caplog.messages == [words]
@@ -200,7 +201,8 @@ def test_where_no_trial_keeps_the_constraints_the_nearest_is_best_and_all_say_so
     assert study.best().number == 2 and study.unkept == ""
     best, *_ = history_chart(study).series
     assert (best.name, list(best.x), list(best.y)) == ("best so far", [3], [0.1])  # not what breaks a limit
-    assert row(study, study.trials[0])[3:5] == ["0.9000", "40"]
+    told = line(study, study.trials[0])
+    assert told.startswith("trial   1  complete  epoch   1/3  val/accuracy 0.9000  parameters 40 ")
 
 
 def test_a_figure_that_is_no_number_is_null_in_json(problem, tmp_path):
@@ -214,6 +216,19 @@ def test_a_grid_that_the_trials_cut_off_says_what_would_try_all(problem, tmp_pat
     cut = Study(problem("tune.searcher=grid", space), tmp_path / "cut")
     assert cut.left_out == "4 of 5 combinations; tune.trials=5 tries all"
     assert Study(problem("tune.searcher=grid", space, "tune.trials=5"), tmp_path / "whole").left_out == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("tune.objective=[val/loss,parameters]", "tune.scheduler=median"), "median stops no trial: of several"),
+        (("tune.objective=latency_ms",), "asha stops no trial: latency_ms is known at a trial's end"),
+        (("tune.objective=latency_ms", "tune.scheduler=none"), ""),
+        ((), ""),
+    ],
+)
+def test_a_scheduler_that_stops_nothing_says_so(problem, tmp_path, given, told):
+    assert told in (said := Study(problem(*given), tmp_path / "tune").unstopped) and bool(said) == bool(told)
 
 
 @pytest.mark.parametrize(("weights_only", "goes_on"), [(False, True), (True, False)])
@@ -273,6 +288,13 @@ def test_the_automatic_optimizer_works_inside_trials(searched):
     assert [trial.error for trial in study.ended] == ["", ""]
     assert "option: auto" not in (study.folder(study.ended[0]) / "full_configurations.yaml").read_text()
     the_choice_is_told(study)
+
+
+def test_the_automatic_optimizer_of_a_trial_ends_with_the_time_of_the_search(problem, tmp_path):
+    given = ("optimizers.option=auto", "optimizers.candidates=[sgd,adamw]", "optimizers.max_step_count=4")
+    order = Order(0, problem("tune.space=auto", *given).of_trial({}), str(tmp_path / "trial"), deadline=time.time())
+    ending = run_trial(order, lambda epoch, figures: True)
+    assert ending.stopped and not ending.error and not (tmp_path / "trial/auto_optimizer.json").exists()
 
 
 def the_choice_is_told(study):

@@ -58,6 +58,17 @@ def test_a_figure_that_no_trial_will_report_is_refused_before_the_first(problem,
         problem(*given)
 
 
+@pytest.mark.parametrize(("word", "objective", "differs"), [
+    ("task/loss=choice(cross_entropy,focal)", "val/loss", True),
+    ("task.class_weights=null,balanced", "val/loss", True),
+    ("task/loss=choice(cross_entropy,focal)", "val/accuracy", False),
+    ("models.dropout=choice(0,0.5)", "val/loss", False),
+])  # fmt: skip
+def test_losses_that_are_not_the_same_figure_are_told(problem, word, objective, differs):
+    told = problem(f'tune.space=["{word}"]', f"tune.objective={objective}").unlike
+    assert bool(told) is differs and (not differs or f"{word.partition('=')[0]} changes it" in told)
+
+
 def test_a_figure_that_a_trial_may_report_is_waited_for(problem):
     problem('tune.space=["task.metrics=choice([Accuracy],[F1Score])"]', "tune.objective=val/f1_score")
     problem(FOREIGN, "tune.objective=val/own")
