@@ -5,6 +5,7 @@ Every choice goes into the configuration as a literal, so that a reproduced or r
 
 import copy
 import logging
+import math
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,13 @@ log = logging.getLogger(__name__)
 
 
 class Choice:
-    """Called by the training with its configuration, which it completes in place, before the trainer is made."""
+    """Called by the training with its configuration, which it completes in place, before the trainer is made.
+
+    deadline: of time.monotonic(), at which no further optimizer or rate is tried.
+    """
+
+    def __init__(self, deadline: float = math.inf) -> None:
+        self.deadline = deadline
 
     def __call__(self, config: Config, run: Run, task: ImageTask, data: ImageData) -> None:
         given, rules = of_choice(config["optimizers"])
@@ -41,7 +48,7 @@ class Choice:
             if config["datamodule"]["batch_size"] == "auto":
                 _choose_batch_size(config, task, data, device)
             if rules.replay or "auto" in (given.option, config["optimizers"].get("lr")):
-                _choose_optimizer(Course(config, task, data, device), run, given, rules)
+                _choose_optimizer(Course(config, task, data, device, deadline=self.deadline), run, given, rules)
 
 
 def _choose_batch_size(config: Config, task: ImageTask, data: ImageData, device: torch.device) -> None:

@@ -87,14 +87,21 @@ class Course:
 
     Batches, augmentation and dropout depend on (seed, epoch, sample) and (seed, epoch, batch) alone, as in the run.
     A step here sees as many images as one of all processes that will train together. share: of the training images,
-    which are all that is drawn.
+    which are all that is drawn. deadline: of time.monotonic(), for all trainings.
     """
 
     def __init__(
-        self, config: Config, task: ImageTask, data: ImageData, device: torch.device, share: float = 1.0
+        self,
+        config: Config,
+        task: ImageTask,
+        data: ImageData,
+        device: torch.device,
+        share: float = 1.0,
+        deadline: float = math.inf,
     ) -> None:
         limits = settings(TrainerSettings, config["trainer"], "trainer.")
         self.config, self.task, self.data, self.device = config, task, data, device
+        self.deadline = deadline
         self.speed, self.clip = Speed(limits.speed), limits.gradient_clip_val
         self.accumulated = limits.accumulate_grad_batches * processes(limits)
         self._rows = data.training_share(share) if share < 1 else None
@@ -136,9 +143,9 @@ class Course:
     ) -> tuple[Curve, State]:
         """One training from the initial weights under a schedule of `steps`; `until`: how many of them, all by default.
 
-        deadline: of time.monotonic(); what is not done by then is dropped.
+        deadline: of time.monotonic(); what is not done by then, or by that of the course, is dropped.
         """
-        until = until or steps
+        until, deadline = until or steps, min(deadline, self.deadline)
         curve, started = Curve(until), time.monotonic()
         if started > deadline:
             curve.dropped = OUT_OF_TIME

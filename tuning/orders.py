@@ -1,5 +1,7 @@
 """What a worker is told of a trial, and what it tells at its end; torch-free, since whoever asks need not train."""
 
+import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,11 @@ class Order:
     latency: bool = False
     handed_on: int = 0
     goes_on_from: str | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the deadline."""
+        return math.inf if self.deadline is None else self.deadline - time.time()
 
     def is_handed_on(self, epoch: int) -> bool:
         return self.handed_on > 0 and epoch % self.handed_on == 0

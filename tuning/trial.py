@@ -20,6 +20,7 @@ from datamodule.transforms import Normalize
 from models.latency import timed
 from models.run import Run
 from models.training import Parts, stand_in, train
+from tuning.auto_optimizer import TooShort
 from tuning.choice import Choice
 from tuning.orders import Config, Ending, Order
 from tuning.problem import OF_A_TRIAL
@@ -57,7 +58,7 @@ class Reporter(Checkpoint):
             take_values(pl_module, trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if self.order.deadline is not None and time.time() > self.order.deadline:
+        if self.order.seconds_left <= 0:
             raise TrialEnded(Ending({"seconds": self._seconds}, stopped=True))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,12 +107,15 @@ def run_trial(order: Order, report: Report) -> Ending:
                 run.checkpoints.mkdir(exist_ok=True)
                 for kept in (run.last, run.configuration_file):
                     shutil.copy(Path(order.goes_on_from) / kept.name, kept)
-            train(order.config, run, resume, Parts(data, (Reporter(order, report, data),), Choice()))
+            choose = Choice(time.monotonic() + order.seconds_left)
+            train(order.config, run, resume, Parts(data, (Reporter(order, report, data),), choose))
         except TrialEnded as ended:
             return ended.ending
         except FloatingPointError as error:
             return Ending(error=str(error), diverged=True)
         except Exception as error:  # noqa: BLE001 - whatever a trial dies of is its own: the search goes on
+            if isinstance(error, TooShort) and order.seconds_left <= 0:
+                return Ending(stopped=True)
             write_whole(run.folder / "error.txt", traceback.format_exc())
             mistake = isinstance(error, ValueError) and bool(str(error))
             told = str(error) if mistake else f"{type(error).__name__}: {error}"
