@@ -5,10 +5,12 @@ They are forked from one that has loaded torch and computed nothing yet.
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tuning.orders import Ending
 from utils.lifetime import die_with
 from utils.loading import loading
 from utils.log import to_terminal
@@ -21,14 +23,26 @@ def work(asked: "Connection[Any, Any]") -> None:
 
     from tuning.trial import run_trial
 
-    asked.send(torch.cuda.device_count())
-
     def report(epoch: int, figures: dict[str, float]) -> bool:
-        asked.send((epoch, figures))
-        return bool(asked.recv())
+        with needed():
+            asked.send((epoch, figures))
+            return bool(asked.recv())
 
+    told: int | Ending = torch.cuda.device_count()
     while True:
-        asked.send(run_trial(asked.recv(), report))
+        with needed():
+            asked.send(told)
+            order = asked.recv()
+        told = run_trial(order, report)
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """The process ends where whoever asked has gone: no training's error."""
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(1)
 
 
 def main(parent: int, descriptors: list[int]) -> None:

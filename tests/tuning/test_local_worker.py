@@ -2,12 +2,14 @@
 
 import os
 import signal
+from multiprocessing import Pipe
 
 import psutil
 import pytest
 
 from models.interruption import Interrupted
 from tuning import local
+from tuning.local_worker import work
 from tuning.pool import pool_of
 from tuning.records import Journal
 from tuning.study import Study
@@ -103,6 +105,17 @@ def test_sigterm_ends_all_of_them(study):
     with pytest.raises(Interrupted, match="stopped by SIGTERM"):
         local.search(searched)
     assert not workers() and any(one.state == "running" for one in Journal(searched.place / "trials.jsonl").read())
+
+
+def test_a_process_that_nobody_asks_any_more_ends_without_a_word(monkeypatch):
+    def leave(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    asking, asked = Pipe()
+    asking.close()
+    with pytest.raises(SystemExit):
+        work(asked)
 
 
 def test_processes_that_die_as_they_begin_are_told(study, monkeypatch, tmp_path):
