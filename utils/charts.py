@@ -35,6 +35,7 @@ PALETTE = {
 }
 LONGEST_NAME = 24  # as long as "eager fp32 channels-last"
 FEW_WHOLE = 12  # numbers that an axis of whole ones names all of
+FEW_DECADES = 4  # of an axis that names 2 and 5, too
 MOST_CELLS_WITH_TEXT = 20  # classes up to which a matrix writes its figures into the cells
 
 
@@ -81,7 +82,8 @@ class Chart:
     def spec(self) -> Spec:
         """As a plotly figure."""
         x = _axis(self.x) | ({"dtick": 1} if self.names_each_whole else {})
-        layout = {"xaxis": x, "yaxis": _axis(self.y), "showlegend": self.legend and len(self.series) > 1}
+        y = _axis(self.y) | ({"dtick": ceil(self.decades / FEW_DECADES)} if self.names_powers_alone else {})
+        layout = {"xaxis": x, "yaxis": y, "showlegend": self.legend and len(self.series) > 1}
         return {"data": [_trace(series) for series in self.series], "layout": layout}
 
     @property
@@ -89,6 +91,17 @@ class Chart:
         """Whether the x axis is of so few whole numbers that Plotly would name some between them."""
         values = [float(value) for series in self.series for value in series.x] if self.x.whole else []
         return bool(values) and max(values) - min(values) <= FEW_WHOLE
+
+    @property
+    def decades(self) -> float:
+        """How many powers of ten the values above 0 span."""
+        values = [float(value) for series in self.series for value in series.y if value > 0 and isfinite(value)]
+        return log10(max(values) / min(values)) if values else 0.0
+
+    @property
+    def names_powers_alone(self) -> bool:
+        """Whether a logarithmic y axis has no room for what lies between two powers of ten."""
+        return self.y.log and self.y.range is None and self.decades > FEW_DECADES
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def _label(axes: "Axes", chart: Chart) -> None:
         axes.set_yscale("log")
     for axis, scale in ((axes.xaxis, chart.x), (axes.yaxis, chart.y)):
         if scale.log:
-            _name_decades(axis)
+            _name_decades(axis, powers_alone=scale is chart.y and chart.names_powers_alone)
         if scale.percent:
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
     if chart.x.whole:
@@ -182,11 +182,11 @@ def _name_whole(axis: Any) -> None:
     axis.get_major_locator().set_params(integer=True)
 
 
-def _name_decades(axis: Any) -> None:
-    """1, 2, 5, 10, … along a logarithmic axis."""
+def _name_decades(axis: Any, powers_alone: bool) -> None:
+    """1, 2, 5, 10, … along a logarithmic axis, or 1, 10, … with some left out where there are many."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_locator(LogLocator() if powers_alone else LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 

@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -56,6 +57,12 @@ def test_points_tell_their_names_and_write_those_that_have_a_side():
     (trace,) = Chart("c", "", (series,)).spec()["data"]
     assert trace["hovertext"] == ["&lt;a&gt;", "b"] and trace["text"] == ["&lt;a&gt;", ""]
     assert trace["mode"] == "markers+text" and trace["textposition"][0] == "top left"
+
+
+@pytest.mark.parametrize(("highest", "step"), [(100.0, "D2"), (1e7, 2), (1e14, 4)])
+def test_a_logarithmic_axis_over_many_powers_of_ten_names_some_of_these_alone(highest, step):
+    series = (Series("s", [1, 2, 3], [1.0, highest, math.nan]),)
+    assert Chart("c", "", series, y=Axis(log=True)).spec()["layout"]["yaxis"]["dtick"] == step
 
 
 def test_an_axis_can_be_logarithmic():

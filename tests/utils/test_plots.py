@@ -68,6 +68,13 @@ def test_nothing_is_left_open_in_pyplot():
     assert pyplot is None or not pyplot.get_fignums()
 
 
+def test_a_logarithmic_axis_over_many_powers_of_ten_is_named():
+    figure = draw(Chart("c", "", (Series("s", [1, 2], [0.1, 1e14]),), y=Axis(log=True)))
+    [axes] = figure.axes
+    low, high = axes.get_ylim()
+    assert 3 <= sum(low <= value <= high for value in axes.get_yticks()) <= 12
+
+
 def test_a_logarithmic_axis_is_named_in_plain_numbers():
     figure = draw(Chart("c", "", (Series("s", [1.0, 30.0], [1.0, 2.0]),), Axis(log=True, range=(0.0, 1.5))))
     figure.canvas.draw()
