@@ -83,6 +83,7 @@ def _told(study: Study, trial: Trial) -> dict[str, Any]:
         "trial": trial.number + 1,
         "params": dict(trial.values),
         "overrides": overrides(trial.values),
+        **({"chosen": dict(trial.chosen)} if trial.chosen else {}),
         "figures": {name: float(value) if math.isfinite(value) else None for name, value in figures},
     }
 

@@ -55,6 +55,7 @@ def shown() -> Iterator[Watch]:
         return
     with watch.live:
         yield watch
+        watch.live.transient = True  # the whole one is printed in its place; that of an interrupted search stays
 
 
 def table(study: "Study", most: int = MOST_ROWS) -> Table:

@@ -320,6 +320,7 @@ def test_the_batch_size_that_each_trial_chose_is_told(searched):
     assert f"batch_size {size}" in (study.place / "report/index.html").read_text()
     [told] = csv.DictReader((study.place / "trials.csv").read_text().splitlines())
     assert told["datamodule.batch_size"] == str(size)
+    assert json.loads((study.place / "params.json").read_text())["chosen"] == trial.chosen
 
 
 def test_trials_that_differ_in_batches_alone_share_their_images(problem, tmp_path):
