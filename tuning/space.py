@@ -18,6 +18,7 @@ Compose = Callable[[Sequence[str]], Config]
 
 CONDITION = re.compile(r"(?P<key>\S+) +if +(?P<other>[^\s=]+) *= *(?P<values>.+)")
 ENDLESS = 1e18  # for a number, and for how many values a range has
+BETWEEN = 0.382  # of an interval lies a number that is not whole
 RATE_SPAN, DECAY_SPAN = 10.0, 10.0  # tune.space=auto: factors around the configured value
 
 
@@ -209,7 +210,7 @@ def _ordered(parameters: Sequence[Parameter]) -> list[Parameter]:
 
 
 def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
-    """Composes the first configuration, and one with each further value of a choice and the last of a range.
+    """Composes the first configuration, and one with each further value of a choice, the last of a range, one between.
 
     What depends on others is tried with values that they must have.
     """
@@ -221,11 +222,23 @@ def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
             _try(parameters, _first(parameters, with_it), compose)
         for value in _further(parameter):
             _try(parameters, _first(parameters, with_it | {parameter.key: value}), compose)
+        if parameter.kind == "float" and parameter.step is None:
+            _refuse_broken(parameters, parameter, with_it, compose)
 
 
 def _further(parameter: Parameter) -> Sequence[Value]:
     """Beside the first one those that may be refused: of a choice all, of numbers the highest."""
     return parameter.choices[1:] if parameter.kind == "choice" else [parameter.taken(parameter.high)]
+
+
+def _refuse_broken(parameters: Sequence[Parameter], one: Parameter, with_it: Values, compose: Compose) -> None:
+    """A number of an interval that is not whole, as nearly all are, where both of its ends can be taken for whole."""
+    try:
+        _try(parameters, _first(parameters, with_it | {one.key: one.low + BETWEEN * (one.high - one.low)}), compose)
+    except ValueError as error:
+        whole = f"int(interval({one.low:g}, {one.high:g}))"
+        told = f"tag(log, {whole})" if one.log else whole
+        raise ConfigurationError(f"{error}; for whole numbers: {one.key}={told}") from error
 
 
 def _enabling(parameter: Parameter, known: Mapping[str, Parameter]) -> Values:

@@ -173,7 +173,7 @@ def _of_a_word(error: HydraException) -> str:
     if found["why"].startswith("Unknown function"):
         return f"there is no word {found['word']} ({nearest(found['word'], list(create_functions().functions))})"
     if "NoneType" in found["why"]:
-        return f"{found['word']} takes no null; without the word it may be one of several values, KEY=null,a"
+        return f"{found['word']} takes no null"
     if "mismatch type" in found["why"]:
         return f"{found['call']} is not what {found['word']} takes"
     return f"{found['call']}: {found['why']}"
@@ -196,7 +196,7 @@ def sweep(text: str) -> dict[str, Any]:
     choice: `values`, each as an override spells it; range: `start`, `stop`, `step`; interval: `start`, `end`; each has
     `tags`. Raises ConfigurationError for what is no sweep, and for words that only a command line can answer.
     """
-    way_out = "write it as KEY=choice(a,b), KEY=range(1,9) or KEY=interval(0.1, 1)"
+    way_out = "write it as KEY=choice(a,b), KEY=a,null, KEY=range(1,9) or KEY=interval(0.1, 1)"
     if not text.partition("=")[0] or "=" not in text:
         raise ConfigurationError(f"{text}: {way_out}")
     if broken := unreadable(text):

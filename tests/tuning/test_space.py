@@ -67,8 +67,10 @@ def test_a_malformed_space_is_refused_in_clear_words(text, message):
     ("trainer.max_steps=choice(9,0)", r"trainer\.max_steps=0 trains nothing"),
     ("datamodule.power=interval(0, 2)", r"datamodule\.power=2\.0 must lie between 0"),
     ("datamodule.power=range(0, 4)", r"datamodule\.power=3 must lie between 0"),
+    ("datamodule.batch_size=interval(8, 64)", r".*a whole number .*: datamodule\.batch_size=int\(interval\(8, 64\)\)$"),
+    ("models.num_filters=tag(log, interval(8, 64))", r".*a whole number .*=tag\(log, int\(interval\(8, 64\)\)\)$"),
 ])  # fmt: skip
-def test_the_last_value_of_a_space_is_tried_as_well_as_the_first(text, said):
+def test_the_last_value_of_a_space_and_one_between_are_tried_as_well_as_the_first(text, said):
     def checked(values):
         check(config := compose(values))
         return config
