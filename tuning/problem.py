@@ -83,7 +83,7 @@ class Problem:
         keys = [one.key for one in self.parameters if any(_lies_in(one.key, part) for part in OF_THE_LOSS)]
         if not keys or LOSS not in self.goal.figures:
             return ""
-        return f"{LOSS} is not the same figure in all trials, {keys[0]} changes it: ask for another tune.objective"
+        return f"trials are compared by {LOSS}, which {keys[0]} changes: ask for another tune.objective"
 
     def check(self) -> "Problem":
         """Raises ValueError for all that is wrong with the search and can be known before it begins."""

@@ -195,7 +195,7 @@ class Study:
     def unstopped(self) -> str:
         """Why the scheduler stops no trial, where it was to; else empty."""
         late, name = self.settings.judged_late, self.settings.scheduler
-        return f"tune.scheduler={name} stops no trial: {late}" if late and name != "none" else ""
+        return f"no trial is stopped by tune.scheduler={name}: {late}" if late and name != "none" else ""
 
     @property
     def keys(self) -> list[str]:

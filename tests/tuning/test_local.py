@@ -221,8 +221,8 @@ def test_a_grid_that_the_trials_cut_off_says_what_would_try_all(problem, tmp_pat
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (("tune.objective=[val/loss,parameters]", "tune.scheduler=median"), "median stops no trial: of several"),
-        (("tune.objective=latency_ms",), "asha stops no trial: latency_ms is known at a trial's end"),
+        (("tune.objective=[val/loss,parameters]", "tune.scheduler=median"), "scheduler=median: of several"),
+        (("tune.objective=latency_ms",), "scheduler=asha: latency_ms is known at a trial's end"),
         (("tune.objective=latency_ms", "tune.scheduler=none"), ""),
         ((), ""),
     ],
