@@ -14,13 +14,13 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from models.direction import Mode, direction
+from models.figures import LOSS
 from models.interruption import Interrupted
 
 if TYPE_CHECKING:
     from models.task import ImageTask
 
 log = logging.getLogger(__name__)
-LOSS = "val/loss"
 
 
 class WholeFiles(TorchCheckpointIO):

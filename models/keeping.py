@@ -17,7 +17,8 @@ import torch
 
 from datamodule.data import ImageData
 from models.callbacks import the
-from models.checkpoint import LOSS, Checkpoints, rate
+from models.checkpoint import Checkpoints, rate
+from models.figures import LOSS
 from models.inference import Predictions, predict
 from models.run import Run
 from models.task import ImageTask
