@@ -148,7 +148,7 @@ def test_a_space_offers_nothing_that_a_value_may_not_be(line):
 @pytest.mark.parametrize(
     ("tuning", "why"),
     [
-        ({"objective": ["val/loss", "latency_ms"], "mode": ["min"]}, "need as many of min and max"),
+        ({"objective": ["val/loss", "latency_ms"], "mode": ["min"]}, "give one of min and max for each of"),
         ({"when": ["optimizers.momentum if optimizers=sgd"]}, "is not in tune.space"),
         ({"objective": ["val/loss", "latency_ms"], "scheduler": "pbt"}, "compares trials by one figure"),
     ],
