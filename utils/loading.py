@@ -102,8 +102,8 @@ def leave(status: int) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # there is none where it was closed from the beginning
+            stream.flush()
     except BrokenPipeError:  # whoever read it has gone
         status = status or 1
     os._exit(status)

@@ -40,5 +40,6 @@ class Read(io.TextIOWrapper):
 
 
 def end_with_the_reader() -> None:
-    """From now on, for what is written to standard output."""
-    sys.stdout = Read(sys.stdout)
+    """From now on, for what is written to standard output; where that is closed from the beginning, nobody is to go."""
+    if sys.stdout is not None:
+        sys.stdout = Read(sys.stdout)

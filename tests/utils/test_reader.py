@@ -44,6 +44,14 @@ def test_it_ends_without_a_word_as_by_sigterm(say, answer, status):
         assert process.stderr.read() == b"" and process.wait(60) == status
 
 
+def test_nothing_is_amiss_where_standard_output_was_closed_before():
+    program = PROGRAM.format(answer="", say=PRINT)
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *line], cwd=ROOT, stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, timeout=60)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_what_is_read_arrives():
     program = "from utils.reader import end_with_the_reader; end_with_the_reader(); print('größer', flush=True)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60)
