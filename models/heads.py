@@ -119,7 +119,9 @@ class Heads(ImageTask):
         return logits / torch.tensor(temperature).repeat_interleave(sizes).to(logits)
 
     def costs(self, logits: Array, target: Array) -> Array:
-        total: Array = np.sum([scaled_losses(*part) for part in self._parts(logits, target)], axis=0)
+        """Of all heads, each by its weight in the loss."""
+        each = np.array([scaled_losses(*part) for part in self._parts(logits, target)])
+        total: Array = np.array(self.weights) @ each
         return total
 
     def _parts(self, logits: Array, target: Array) -> Iterator[tuple[Array, Array]]:

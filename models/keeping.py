@@ -56,8 +56,9 @@ def keep(run: Run, trainer: pl.Trainer, task: ImageTask, data: ImageData) -> Kep
     of_best = predict(task, data, "val", device)
     gain, error = paired(task, of_best, of_last)
     certain = gain > CERTAIN * error
-    told = f"epoch {best} had the lowest {LOSS}; scaled it is better than the last by {gain:+.3g} ± {error:.2g}"
-    log.info("%s: the %s weights are kept", told, "best" if certain else "last")
+    told = f"cost {abs(gain):.3g} ± {error:.2g} {'less' if gain > 0 else 'more'} than the last epoch's"
+    kept = "best" if certain else "last"
+    log.info("epoch %d had the lowest %s, its answers %s: the %s weights are kept", best, LOSS, told, kept)
     if certain:
         return Kept(best, best, of_best)
     task.load_state_dict(ended)
@@ -72,10 +73,10 @@ def completed(trainer: pl.Trainer) -> bool:
 def paired(task: ImageTask, one: Predictions, other: Predictions) -> tuple[float, float]:
     """How much less the one's answers cost than the other's to the same images, on average, and its standard error.
 
-    Infinitely less where the other one's are no numbers.
+    Infinitely less where the other one's are no numbers. Of a single image nothing is certain.
     """
     if not np.isfinite(other.logits).all():
         return math.inf, 0.0
     gained = task.costs(other.logits, other.target) - task.costs(one.logits, one.target)
-    error = gained.std(ddof=1) / math.sqrt(len(gained)) if len(gained) > 1 else 0.0
+    error = gained.std(ddof=1) / math.sqrt(len(gained)) if len(gained) > 1 else math.inf
     return float(gained.mean()), float(error)

@@ -12,7 +12,8 @@ from models.calibration import fit_temperature, log_losses
 from models.callbacks import the
 from models.checkpoint import Checkpoints
 from models.classification import classifier
-from models.keeping import completed, keep
+from models.inference import Predictions
+from models.keeping import CERTAIN, completed, keep, paired
 from models.multilabel import Multilabel
 from models.regression import Regression
 from models.segmentation import Segmentation
@@ -74,6 +75,12 @@ def test_what_is_certainly_better_is_kept(ended):
     )
 
 
+def test_of_a_single_image_nothing_is_certain(idle):
+    answers = [Predictions(np.zeros(1), np.zeros(1, int), np.array([[sign, -sign]])) for sign in (1.0, -1.0)]
+    gain, error = paired(idle(classifier, 2, nn.CrossEntropyLoss()), *answers)
+    assert gain > 0 and not gain > CERTAIN * error
+
+
 def test_last_weights_whose_answers_are_no_numbers_are_not_kept(ended):
     kept, layer, earlier, _ = ended(last=lambda weights: weights * torch.nan)
     assert kept.epoch == 1 and torch.equal(layer, earlier)
@@ -123,13 +130,16 @@ def test_the_cost_of_an_answer_is_its_log_loss_at_the_best_temperature(idle):
 
 
 def test_costs_of_the_other_tasks(idle):
-    """Heads add up; several labels are averaged; values in training deviations; masks by the IoU of their classes."""
+    """Heads add up by their weights; several labels are averaged; values in training deviations; masks by the IoU of their classes."""
     rng = np.random.default_rng(1)
     heads = idle(classifier, {"a": 2, "b": 3}, nn.CrossEntropyLoss())
     logits, target = rng.normal(size=(50, 5)), np.stack([rng.integers(0, 2, 50), rng.integers(2, 5, 50)], axis=1)
     parts = [idle(classifier, size, nn.CrossEntropyLoss()) for size in (2, 3)]
     each = parts[0].costs(logits[:, :2], target[:, 0]) + parts[1].costs(logits[:, 2:], target[:, 1] - 2)
     assert heads.costs(logits, target) == pytest.approx(each)
+    weighed = idle(classifier, {"a": 2, "b": 3}, nn.CrossEntropyLoss(), head_weights={"a": 0.0, "b": 2.0})
+    only = 2 * parts[1].costs(logits[:, 2:], target[:, 1] - 2)
+    assert weighed.costs(logits, target) == pytest.approx(only)
     labels = idle(Multilabel, 4, nn.BCEWithLogitsLoss()).costs(rng.normal(size=(50, 4)), rng.integers(0, 2, (50, 4)))
     assert labels.shape == (50,) and (labels > 0).all()
     values = idle(Regression, 2, nn.MSELoss(), examples=torch.tensor([[0.0, 0.0], [2.0, 20.0], [4.0, 40.0]]))
