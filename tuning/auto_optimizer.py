@@ -88,7 +88,7 @@ def search(
     """
     started = time.monotonic()
     trainings = trainings or partial(in_turn, course, rules)
-    deadline = started + (settings.seconds or math.inf)
+    deadline = min(started + (settings.seconds or math.inf), course.deadline)
     tried, now, state = list[Tried](), list[Tried](), None
     for number, round_ in enumerate(planned(course, arms, settings, rules), 1):
         # the best go first, so that a round which the time cuts off has compared the likeliest
@@ -185,9 +185,11 @@ def planned(course: Course, arms: Sequence[Arm], settings: AutoSettings, rules: 
 
 
 def _affordable(course: Course, arms: Sequence[Arm], settings: AutoSettings) -> float:
-    """How many steps the time is enough for, measured on the first arm."""
+    """How many steps the time is enough for, measured on the first arm; none where the course's own is over."""
     course.train(build(arms[0].node), WARM_UP_STEPS)
     curve, _ = course.train(build(arms[0].node), PROBED_STEPS)
+    if curve.dropped == OUT_OF_TIME:
+        return 0.0
     per_step = (curve.seconds - curve.judged_seconds) / PROBED_STEPS
     return (settings.seconds or math.inf) / (per_step * JUDGING)
 

@@ -58,8 +58,9 @@ def range_test(
 ) -> RangeTest:
     """Trains while the rate rises evenly in its logarithm, until the loss has blown up. The network is given back.
 
-    Raises TooShort where that takes longer than until the deadline, of time.monotonic().
+    Raises TooShort where that takes longer than until the deadline, of time.monotonic(), or that of the course.
     """
+    deadline = min(deadline, course.deadline)
     course.task.to(course.device).train()
     course.task.net.load_state_dict(course.initial)
     optimizer = make_optimizer(course.task.net)

@@ -1,6 +1,7 @@
 """optimizers.option=auto as a user gives it: what is chosen, what is left behind, and that it can be had again."""
 
 import json
+import math
 import re
 import signal
 import time
@@ -139,7 +140,7 @@ def test_a_mistake_leaves_no_run(command, tmp_path, override):
 class Written:
     """A course whose trainings are written down beforehand: validation loss by (name, round's steps)."""
 
-    full_steps, steps_per_epoch = 90, 10
+    full_steps, steps_per_epoch, deadline = 90, 10, math.inf
 
     def __init__(self, losses: dict[str, list[float]], dropped: dict[str, str] | None = None) -> None:
         self.losses, self.dropped, self.calls = losses, dropped or {}, []

@@ -67,6 +67,14 @@ def test_a_range_test_is_part_of_the_time_of_a_search(course):
     assert searched(slow, step_s=0.001, seconds=1.9) is None
 
 
+def test_a_range_test_ends_with_the_time_of_its_course(course):
+    late, steps = course(*SGD), []
+    late.deadline, late.step = time.monotonic(), lambda *given: steps.append(1) or Course.step(late, *given)
+    with pytest.raises(TooShort):
+        find_rate(late, late.config["optimizers"], AutoSettings(), SearchSettings())
+    assert len(steps) == 1
+
+
 def test_without_the_time_for_it_there_is_no_search(course):
     assert searched(course(*SGD), step_s=0.02, seconds=2.9) is None  # a range test takes 100 steps
     assert searched(course("optimizers.option=auto"), step_s=0.1, seconds=4.9) is None

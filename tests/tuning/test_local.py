@@ -290,8 +290,15 @@ def test_the_automatic_optimizer_works_inside_trials(searched):
     the_choice_is_told(study)
 
 
-def test_the_automatic_optimizer_of_a_trial_ends_with_the_time_of_the_search(problem, tmp_path):
-    given = ("optimizers.option=auto", "optimizers.candidates=[sgd,adamw]", "optimizers.max_step_count=4")
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("optimizers.option=auto", "optimizers.candidates=[sgd,adamw]", "optimizers.max_step_count=4"),
+        ("optimizers.option=auto", "optimizers.candidates=[sgd,adamw]", "optimizers.max_training_time='00:00:01:00'"),
+        ("optimizers=adamw", "optimizers.lr=auto"),
+    ],
+)
+def test_the_automatic_optimizer_of_a_trial_ends_with_the_time_of_the_search(problem, tmp_path, given):
     order = Order(0, problem("tune.space=auto", *given).of_trial({}), str(tmp_path / "trial"), deadline=time.time())
     ending = run_trial(order, lambda epoch, figures: True)
     assert ending.stopped and not ending.error and not (tmp_path / "trial/auto_optimizer.json").exists()
