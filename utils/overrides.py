@@ -174,7 +174,7 @@ def _of_a_word(error: HydraException) -> str:
         return f"there is no word {found['word']} ({nearest(found['word'], list(create_functions().functions))})"
     if "NoneType" in found["why"]:
         return f"{found['word']} takes no null"
-    if "mismatch type" in found["why"]:
+    if "mismatch type" in found["why"] or str(error).startswith("AssertionError"):
         return f"{found['call']} is not what {found['word']} takes"
     return f"{found['call']}: {found['why']}"
 

@@ -132,6 +132,7 @@ def test_a_group_of_nothing_is_refused_with_its_options(group):
         ("a=b,", "something is missing at its end"),
         ("a=chioce(1,2)", "there is no word chioce (did you mean choice?)"),
         ("a=interval(1,b)", "interval(1,b) is not what interval takes"),
+        ("a=int(null)", "int(null) is not what int takes"),
         ("a=interval(1)", "interval(1): missing a required argument: 'end'"),
         ("a=choice(null,b)", "choice takes no null"),
     ],
