@@ -13,7 +13,9 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from models.checkpoint import rate
 from models.direction import Mode, direction
+from models.figures import LOSS
 from utils.log import console
 from utils.words import images_a_second
 
@@ -65,7 +67,7 @@ class StopEarly(EarlyStopping):
     """Ends training when the stopping metric has not improved for `patience` validations; survives a resume."""
 
     def __init__(
-        self, stopping_metric: str = "val/loss", patience: int = 5, mode: Mode = "auto", min_delta: float = 0.0
+        self, stopping_metric: str = LOSS, patience: int = 5, mode: Mode = "auto", min_delta: float = 0.0
     ) -> None:
         mode = direction(stopping_metric, mode)
         # judged with the validation, before a checkpoint is written, so that its count is in it
@@ -159,10 +161,9 @@ def _not_finite(step: int, trainer: pl.Trainer) -> str:
             "the loss is not finite at step 1, before any weight was changed: look for targets that are too large and "
             "for classes that weigh nothing (task.class_weights), or try trainer.speed=fp32"
         )
-    rate = trainer.optimizers[0].param_groups[0]["lr"]
     kept = any(Path(trainer.default_root_dir).glob("checkpoints/*.ckpt"))
     return (
-        f"the loss is not finite at step {step} (learning rate about {rate:.3g}): try a lower optimizers.lr, "
+        f"the loss is not finite at step {step} (learning rate about {rate(trainer):.3g}): try a lower optimizers.lr, "
         f"trainer.gradient_clip_val=1.0 or trainer.speed=fp32{'; the last good checkpoint is kept' if kept else ''}"
     )
 
@@ -196,6 +197,6 @@ class Progress(Callback):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         figures["train/loss"] = pl_module.mean_loss("train")
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
-        rate = self.steps * self.images_per_step / seconds
+        speed = self.steps * self.images_per_step / seconds
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs < 10_000 else ""
-        self.console.print(f"epoch {trainer.current_epoch + 1:>3}{of}  {shown}  {images_a_second(rate)}")
+        self.console.print(f"epoch {trainer.current_epoch + 1:>3}{of}  {shown}  {images_a_second(speed)}")

@@ -14,6 +14,7 @@ from datamodule.batches import Batch
 from datamodule.data import ImageData
 from models.distillation import Distillation, softmax_distance
 from models.draws import seed_draws
+from models.figures import LOSS
 from models.named_metrics import counting
 from models.scores import Evaluation, Task, Temperature
 from utils.signature import nearest
@@ -165,7 +166,7 @@ class ImageTask(pl.LightningModule):
         self.metrics.reset()
 
     def on_validation_epoch_end(self) -> None:
-        self.log("val/loss", self.mean_loss("val"), sync_dist=True)
+        self.log(LOSS, self.mean_loss("val"), sync_dist=True)
         self.log_dict(self.metrics.compute())
         if self.trainer.state.fn == "fit":
             self._step_plateau()
@@ -177,7 +178,7 @@ class ImageTask(pl.LightningModule):
 
     def require(self, figure: str, key: str) -> None:
         """Raises ValueError unless each validation logs this figure. key: what asks for it."""
-        known = ["val/loss", *map(str, self.metrics)]
+        known = [LOSS, *map(str, self.metrics)]
         if figure not in known:
             told = f"{nearest(figure, known)} (a validation logs: {', '.join(known)})"
             raise ValueError(f"{key}={figure} is not logged by a validation; {told}")
@@ -193,7 +194,7 @@ class ImageTask(pl.LightningModule):
         per_epoch = self._steps_per_epoch()
         schedule = self.make_schedule(optimizer, total_steps=self._total_steps(per_epoch), steps_per_epoch=per_epoch)
         how = (
-            {"interval": "epoch", "frequency": NEVER, "monitor": "val/loss"}
+            {"interval": "epoch", "frequency": NEVER, "monitor": LOSS}
             if _is_plateau(schedule)
             else {"interval": "step"}
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.figures import LOSS
 from models.settings import duration
 
 Searcher = Literal["tpe", "gp", "random", "grid", "bayesopt"]
@@ -23,7 +24,7 @@ class TuneSettings:
     backend: Literal["ray", "local"] = "ray"
     searcher: Searcher = "tpe"
     scheduler: Scheduler = "asha"
-    objective: str | list[str] = "val/loss"
+    objective: str | list[str] = LOSS
     mode: Literal["auto", "min", "max"] | list[Literal["min", "max"]] = "auto"
     constraints: list[str] = field(default_factory=list)
     space: list[str] | Literal["auto"] = "auto"
