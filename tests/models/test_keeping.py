@@ -130,7 +130,7 @@ def test_the_cost_of_an_answer_is_its_log_loss_at_the_best_temperature(idle):
 
 
 def test_costs_of_the_other_tasks(idle):
-    """Heads add up by their weights; several labels are averaged; values in training deviations; masks by the IoU of their classes."""
+    """Heads add up, weighed; labels are averaged; values in training deviations; masks by the IoU of their classes."""
     rng = np.random.default_rng(1)
     heads = idle(classifier, {"a": 2, "b": 3}, nn.CrossEntropyLoss())
     logits, target = rng.normal(size=(50, 5)), np.stack([rng.integers(0, 2, 50), rng.integers(2, 5, 50)], axis=1)
