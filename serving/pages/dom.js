@@ -94,7 +94,7 @@ export function tell(words, seconds = 6) {
     else refocus(document.body, before?.dataset.keep);
   };
   const leave = () => (shown.matches(":hover, :focus-within") ? setTimeout(leave, 1000) : shown.remove());
-  const shown = el("div", { className: "message", on: { focusin: (event) => { before = event.relatedTarget; } }, data: { testid: "message" } }, el("span", {}, words),
+  const shown = el("div", { className: "message", on: { focusin: (event) => { before = event.relatedTarget ?? before; } }, data: { testid: "message" } }, el("span", {}, words),
     el("button", { type: "button", "aria-label": "close", on: { click: close }, data: { testid: "close" } }, "×"));
   at("messages").append(shown);
   setTimeout(leave, 1000 * seconds);

@@ -71,9 +71,13 @@ def test_enter_twice_on_a_button_is_one_wish_though_its_opposite_stands_there_by
     page.call("Page.bringToFront")
     page.until("document.querySelector('[data-testid=cancel]')?.checkVisibility()")  # once the role is known
     page.value("document.querySelector('[data-testid=cancel]').focus()")
+    page.value("""addEventListener('focusin', function again({ target }) {
+        if (target.dataset.testid !== 'retry') return;
+        removeEventListener('focusin', again);
+        target.click();  // at once, however busy this computer is
+    })""")
     page.key("Enter")
     page.until(FOCUS, "retry")
-    page.key("Enter")
     time.sleep(1)
     assert api["viewer"].get("/api/jobs/1").json()["state"] == "cancelled"
     page.key("Enter")
@@ -87,10 +91,14 @@ def test_a_message_that_somebody_is_at_stays_and_gives_the_focus_back(api, opene
     page.call("Page.bringToFront")
     page.until("document.querySelector('[data-testid=freeze]')?.checkVisibility()")  # once the role is known
     page.value("document.querySelector('[data-testid=freeze]').focus()")
-    page.value("import('/pages/dom.js').then(({ tell }) => tell('a word', 0.3))")
-    page.value("document.querySelector('[data-testid=close]').focus()")
+    page.value("""import('/pages/dom.js').then(({ tell }) => {
+        tell('a word', 0.3);
+        document.querySelector('[data-testid=close]').focus();
+    })""")
     time.sleep(1.5)
     assert page.value(FOCUS) == "close"
+    back = "new FocusEvent('focusin', { bubbles: true })"  # as where the window itself had lost the focus meanwhile
+    page.value(f"document.querySelector('[data-testid=close]').dispatchEvent({back})")
     page.key("Enter")
     assert (page.value(FOCUS), page.has("message")) == ("freeze", False)
 
