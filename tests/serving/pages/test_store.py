@@ -210,7 +210,7 @@ def test_jobs_are_cancelled_tried_again_and_put_first_on_the_page(api, opened):
     until(lambda: [job["priority"] for job in api["viewer"].get("/api/jobs").json()] == [1, 0])
     page.click("cancel")
     page.until(states, ["cancelled", "queued"])
-    time.sleep(0.8)  # a moment later it is a wish of its own
+    time.sleep(1.5)  # a moment later, counted from the answer, it is a wish of its own
     page.click("retry")
     page.until(states, ["queued", "queued"])
 
