@@ -46,7 +46,7 @@ class Checkpoints(Checkpoint):
 
     monitor: the logged figure that says which is best. mode: of it; auto goes by its name.
     keep: whose weights become the model's: auto: of a loss and a completed schedule the last ones, unless the best are
-    certainly better (models/keeping.py), else the best.
+    certainly better (models/keeping.py), else the best. Runs of an earlier version, which do not say, had the best.
     every_n_steps: saves last.ckpt also between validations (never on an epoch's last batch: a resume there would skip
     that epoch's validation). milestones: epochs (counted from 1) kept as epoch-N.ckpt.
     save_last_model: keep last.ckpt (without it an interrupted run cannot go on).
@@ -58,7 +58,7 @@ class Checkpoints(Checkpoint):
         folder: str,
         monitor: str = LOSS,
         mode: Mode = "auto",
-        keep: Literal["auto", "best", "last"] = "auto",
+        keep: Literal["auto", "best", "last"] = "best",
         every_n_steps: int | None = None,
         milestones: list[int] | None = None,
         save_last_model: bool = True,

@@ -149,3 +149,7 @@ def test_costs_of_the_other_tasks(idle):
     masks = idle(Segmentation, 3, nn.CrossEntropyLoss())
     right, half, none = np.diag([4, 4, 0]), np.array([[4, 0, 0], [2, 2, 0], [0, 0, 0]]), np.zeros((3, 3))
     assert masks.costs(np.stack([right, half, none]), None) == pytest.approx([0.0, 1 - (4 / 6 + 2 / 4) / 2, 0.0])
+
+
+def test_a_run_of_an_earlier_version_is_repeated_with_its_best_weights(tmp_path):
+    assert Checkpoints(str(tmp_path)).keep == "best"
