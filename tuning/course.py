@@ -26,6 +26,7 @@ Optimizer = torch.optim.Optimizer
 MakeOptimizer = Callable[[nn.Module], Optimizer]
 
 FEWEST_JUDGED = 512  # validation images
+TEMPERED = 2000  # of them, at most, that a temperature is fitted to
 SETTLING = 256  # training images from which BatchNorm's averages are taken before a network is judged
 LOOKS = (1.0, 0.9, 0.5, 0.95, 0.75, 0.25)  # shares of a training at which it is validated, the most telling first
 JUDGED_FROM = 0.9  # the mean of the validation losses from this share on is the figure that counts
@@ -243,7 +244,8 @@ def judged(task: ImageTask, answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[f
         logits, target = (torch.cat(parts) for parts in zip(*answers, strict=True))
         if not logits.isfinite().all():
             return math.inf, len(target)
-        temperature = task.temperature(logits.float().cpu().numpy(), target.cpu().numpy())
+        some = slice(None, None, -(-len(target) // TEMPERED))
+        temperature = task.temperature(logits[some].float().cpu().numpy(), target[some].cpu().numpy())
         answers = [(task.scaled(logits.float(), temperature), target)]
     total, images = torch.zeros(()), 0
     for logits, target in answers:
