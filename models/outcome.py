@@ -199,7 +199,7 @@ def _epochs(outcome: Outcome) -> str:
         return told
     if outcome.kept_epoch == best:
         return f"{told}, the best is {best}"
-    return f"{told}, the last is kept (the best figure: {best})"
+    return f"{told}, the last is kept ({best} looked best)"
 
 
 def _shown(path: Path) -> str:

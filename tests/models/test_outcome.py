@@ -27,7 +27,7 @@ def test_no_report_is_promised_where_no_image_was_left_to_judge_by(tmp_path, cap
     ("best", "kept", "said"),
     [
         (4, 4, "5 epochs, the best is 4"),
-        (4, 5, "5 epochs, the last is kept (the best figure: 4)"),
+        (4, 5, "5 epochs, the last is kept (4 looked best)"),
         (None, None, "5 epochs"),
     ],
 )
