@@ -235,18 +235,20 @@ class Course:
 
 
 def judged(task: ImageTask, answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, int]:
-    """The mean loss of logits and targets (B, …), and how many there are; of probabilities at the best temperature.
+    """The mean loss of logits and targets (B, …), and how many there are; infinite where the logits are no numbers.
 
     Where passes over few images make a network surer than it may be, the bare loss speaks for whatever has trained
-    least (as of a run's epochs, models/keeping.py). Infinite where the logits are no numbers.
+    least (as of a run's epochs, models/keeping.py): probabilities that are too sure are brought to the temperature that
+    suits them best. Those that are not sure enough are a sign of too little training, and stay.
     """
     if task.says_probabilities:
         logits, target = (torch.cat(parts) for parts in zip(*answers, strict=True))
         if not logits.isfinite().all():
             return math.inf, len(target)
         some = slice(None, None, -(-len(target) // TEMPERED))
-        temperature = task.temperature(logits[some].float().cpu().numpy(), target[some].cpu().numpy())
-        answers = [(task.scaled(logits.float(), temperature), target)]
+        found = task.temperature(logits[some].float().cpu().numpy(), target[some].cpu().numpy())
+        cooler = [max(one, 1.0) for one in found] if isinstance(found, list) else max(found or 1.0, 1.0)
+        answers = [(task.scaled(logits.float(), cooler), target)]
     total, images = torch.zeros(()), 0
     for logits, target in answers:
         total = total.to(logits.device) + task.loss(logits, target).float() * len(target)
