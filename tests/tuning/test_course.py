@@ -180,8 +180,8 @@ def test_a_network_that_is_too_sure_is_not_judged_to_be_worse(idle, classes, los
         assert images == 8
         return found
 
-    assert loss_at(5.0) == pytest.approx(loss_at(9.0), rel=1e-3)
-    assert loss_at(0.1) == pytest.approx(float(task.loss(0.1 * logits, targets))) != loss_at(5.0)
+    assert loss_at(2.0) == pytest.approx(loss_at(4.0), rel=1e-3)
+    assert loss_at(0.1) == pytest.approx(float(task.loss(0.1 * logits, targets))) != loss_at(2.0)
 
 
 def test_values_are_judged_by_their_loss(idle):
