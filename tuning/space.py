@@ -49,6 +49,11 @@ class Parameter:
         return None
 
     @property
+    def looks_whole(self) -> bool:
+        """Whether nearly all of its values are not whole, but both of its ends are."""
+        return self.count is None and all(float(end).is_integer() for end in (self.low, self.high))
+
+    @property
     def values(self) -> list[Value]:
         """All of them; they must be countable."""
         assert self.count is not None
@@ -222,7 +227,7 @@ def _refuse_unknown(parameters: Sequence[Parameter], compose: Compose) -> None:
             _try(parameters, _first(parameters, with_it), compose)
         for value in _further(parameter):
             _try(parameters, _first(parameters, with_it | {parameter.key: value}), compose)
-        if parameter.kind == "float" and parameter.step is None:
+        if parameter.looks_whole:
             _refuse_broken(parameters, parameter, with_it, compose)
 
 

@@ -38,6 +38,7 @@ class Study:
         self.gpus = 0.0  # of a trial, as the backend finds them
         self.pool: Pool | None = None  # for tune.backend=local, where it was begun ahead
         self._started: dict[int, float] = {}
+        self._choosing_size: set[int] = set()  # trials with datamodule.batch_size=auto
 
     def _rule(self) -> Stopping:
         """The scheduler, after it and the searcher have heard what a former process found."""
@@ -79,6 +80,8 @@ class Study:
 
     def _order(self, trial: Trial) -> Order:
         config = self.problem.of_trial(trial.values, on_gpu=self.gpus > 0)
+        if config["datamodule"]["batch_size"] == "auto":
+            self._choosing_size.add(trial.number)
         latency = "latency_ms" in self.goal.figures
         handed_on = self.settings.perturb_epochs if self.settings.scheduler == "pbt" else 0
         return Order(trial.number, config, str(self.folder(trial)), self.deadline, latency, handed_on)
@@ -150,8 +153,8 @@ class Study:
         run = Run(self.folder(trial))
         if not run.configuration_file.is_file():
             return {}
-        asked = self.problem.compose(overrides(trial.values))["datamodule"]["batch_size"]
-        size = {"datamodule.batch_size": run.read()["datamodule"]["batch_size"]} if asked == "auto" else {}
+        chooses_size = trial.number in self._choosing_size
+        size = {"datamodule.batch_size": run.read()["datamodule"]["batch_size"]} if chooses_size else {}
         return auto_report.chosen(run.folder) | size
 
     def best(self) -> Trial | None:
